@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import type { Refusal } from './sync.ts';
+import { partitionName } from './sync.ts';
+import { LIMITS } from './limits.ts';
+
+/** The wire of the namespace `/`: chat and status. */
+
+/** A room's name is also the partition of its messages. */
+export const roomName = partitionName.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
+
+export const authenticate = z.union([
+  z.object({ token: z.string().min(1).max(8_192) }),
+  z.object({ username: z.string().min(1).max(254), password: z.string().min(1).max(1_024) }),
+]);
+export type Authenticate = z.infer<typeof authenticate>;
+
+export const sendMessage = z.object({
+  room: roomName,
+  body: z.string().min(1).max(LIMITS.chatBodyLength),
+  /** A repeated id returns the first message's answer: sending again is safe. */
+  clientMessageId: z.uuid(),
+});
+export type SendMessage = z.infer<typeof sendMessage>;
+export type SendMessageAck = { ok: true; id: string; seq: number; at: string } | Refusal;
+
+export const chatMessage = z.object({
+  id: z.string(),
+  room: z.string(),
+  /** Position in the room: 1, 2, 3… without gaps. */
+  seq: z.number().int().positive(),
+  from: z.object({ id: z.string(), username: z.string() }),
+  body: z.string(),
+  at: z.string(),
+  clientMessageId: z.string().optional(),
+});
+export type ChatMessage = z.infer<typeof chatMessage>;
+
+export const roomRequest = z.object({ room: roomName });
+export const roomCreate = z.object({ room: roomName, title: z.string().max(100).optional() });
+export const roomHistory = z.object({
+  room: roomName,
+  /** Messages with a seq below this one; left out: the newest. */
+  before: z.number().int().positive().optional(),
+  limit: z.number().int().min(1).max(200).optional(),
+});
+export const typingRequest = z.object({ room: roomName });
+export const readRequest = z.object({ room: roomName, seq: z.number().int().nonnegative() });
+export const statusSet = z.object({
+  status: z.enum(['online', 'away', 'busy', 'offline']),
+  text: z.string().max(140).optional(),
+});
+
+export const room = z.object({
+  room: z.string(),
+  title: z.string(),
+  member: z.boolean(),
+  lastSeq: z.number().int().nonnegative(),
+  /** The caller's read mark. */
+  readSeq: z.number().int().nonnegative(),
+});
+export type Room = z.infer<typeof room>;
+
+export const presence = z.object({
+  principal: z.string(),
+  kind: z.enum(['user', 'device', 'client', 'api_key']),
+  name: z.string(),
+  status: z.enum(['online', 'away', 'busy', 'offline']),
+  text: z.string().optional(),
+  since: z.string(),
+  /** Agents only: batches waiting in the outbox, and versions behind the head. */
+  queue: z.number().optional(),
+  lag: z.number().optional(),
+});
+export type Presence = z.infer<typeof presence>;
+
+export type RoomListAck = { ok: true; rooms: Room[] } | Refusal;
+export type RoomHistoryAck = { ok: true; messages: ChatMessage[]; more: boolean } | Refusal;
+export type StatusListAck = { ok: true; presence: Presence[] } | Refusal;

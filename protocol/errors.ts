@@ -1,0 +1,143 @@
+import { z } from 'zod';
+
+/** What a client should do after a refusal: give up, try again later, or authenticate first. */
+export type RetryAdvice = 'never' | 'later' | 'auth';
+
+interface ErrorEntry {
+  /** HTTP status (RFC 9110). */
+  status: number;
+  retry: RetryAdvice;
+  /** Default message: says what is wrong and what to do. */
+  message: string;
+}
+
+/** Every refusal that a client can see, over HTTP or in an acknowledgement. docs/ERRORS.md is made from it. */
+export const ERRORS = {
+  // Input
+  invalid_request: { status: 400, retry: 'never', message: 'The request is not valid: see `errors`.' },
+  invalid_message: { status: 400, retry: 'never', message: 'The message does not parse: see its path.' },
+  invalid_json: { status: 400, retry: 'never', message: 'The body is not JSON.' },
+  unsupported_media_type: { status: 415, retry: 'never', message: 'Send the body as application/json.' },
+  payload_too_large: { status: 413, retry: 'never', message: 'Too large: split it.' },
+  route_not_found: { status: 404, retry: 'never', message: 'There is nothing at this address.' },
+  method_not_allowed: { status: 405, retry: 'never', message: 'This address does not take that method.' },
+  // Identity
+  unauthenticated: {
+    status: 401,
+    retry: 'auth',
+    message: 'Authenticate: send a bearer token or an API key.',
+  },
+  invalid_token: { status: 401, retry: 'auth', message: 'The token is not valid: get a new one.' },
+  token_expired: { status: 401, retry: 'auth', message: 'The token has expired: refresh it.' },
+  revoked: { status: 401, retry: 'auth', message: 'The session has been revoked: log in again.' },
+  invalid_credentials: { status: 401, retry: 'never', message: 'The name or the password is wrong.' },
+  email_not_verified: { status: 403, retry: 'never', message: 'Verify the e-mail address first.' },
+  invalid_code: {
+    status: 400,
+    retry: 'never',
+    message: 'The code is wrong or has expired: ask for a new one.',
+  },
+  too_many_tries: { status: 429, retry: 'never', message: 'Too many wrong codes: ask for a new one.' },
+  username_taken: { status: 409, retry: 'never', message: 'That username is taken: choose another.' },
+  password_refused: { status: 400, retry: 'never', message: 'That password is too common: choose another.' },
+  signup_closed: { status: 403, retry: 'never', message: 'Sign-up is closed: ask an administrator.' },
+  origin_refused: { status: 403, retry: 'never', message: 'This origin is not allowed: see CORS_ORIGINS.' },
+  forbidden: { status: 403, retry: 'never', message: 'You may not do this.' },
+  forbidden_partition: { status: 403, retry: 'never', message: 'You may not see or write that partition.' },
+  rate_limited: { status: 429, retry: 'later', message: 'Too many requests: wait.' },
+  // Sync protocol: the sequence number is not used up
+  hello_required: { status: 409, retry: 'never', message: 'Send sync:hello first.' },
+  unsupported_protocol: { status: 400, retry: 'never', message: 'This gateway speaks protocol 1.' },
+  seq_gap: { status: 409, retry: 'never', message: 'A batch is missing: send from expectedSeq on.' },
+  seq_reuse: { status: 409, retry: 'never', message: 'That seq or batchId was used for another batch.' },
+  busy: { status: 503, retry: 'later', message: 'The queue is full: try again later.' },
+  unavailable: { status: 503, retry: 'later', message: 'The database cannot be reached: try again later.' },
+  slow_consumer: { status: 408, retry: 'later', message: 'Frames were not read in time: connect again.' },
+  // Verdicts on a mutation: the sequence number is used up
+  batch_refused: {
+    status: 409,
+    retry: 'never',
+    message: 'Another mutation of the atomic batch was refused.',
+  },
+  invalid_mutation: { status: 400, retry: 'never', message: 'The mutation is not valid for its operation.' },
+  unknown_collection: { status: 404, retry: 'never', message: 'There is no such collection.' },
+  schema_violation: { status: 422, retry: 'never', message: 'The record does not fit its schema: see path.' },
+  stale_version: { status: 409, retry: 'never', message: 'The record has changed: read it again.' },
+  field_conflict: { status: 409, retry: 'never', message: 'Others changed the same fields.' },
+  guard_failed: { status: 409, retry: 'never', message: 'The guard does not hold.' },
+  illegal_transition: { status: 409, retry: 'never', message: 'That step is not allowed from this state.' },
+  already_exists: { status: 409, retry: 'never', message: 'There is a record with that id already.' },
+  not_found: { status: 404, retry: 'never', message: 'There is no such record.' },
+  internal: { status: 500, retry: 'later', message: 'Something went wrong here; give the requestId.' },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export const errorCode = z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]);
+
+/** One fault of a request: where, and what is wrong there. */
+export interface InputFault {
+  path: string;
+  message: string;
+}
+
+export interface AppErrorDetails {
+  message?: string;
+  /** Milliseconds after which a retry makes sense. */
+  retryAfterMs?: number;
+  /** The sequence number the gateway waits for, with `seq_gap`. */
+  expectedSeq?: number;
+  errors?: InputFault[];
+  cause?: unknown;
+}
+
+/** An expected refusal. Everything else that is thrown becomes `internal` at the edge. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  readonly details: AppErrorDetails;
+
+  constructor(code: ErrorCode, details: AppErrorDetails = {}) {
+    super(details.message ?? ERRORS[code].message, { cause: details.cause });
+    this.name = 'AppError';
+    this.code = code;
+    this.details = details;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get retry(): RetryAdvice {
+    return ERRORS[this.code].retry;
+  }
+}
+
+/** The error of an acknowledgement with `ok: false`. */
+export const wireError = z.object({
+  code: z.string(),
+  message: z.string(),
+  retry: z.enum(['never', 'later', 'auth']),
+  retryAfterMs: z.number().optional(),
+  expectedSeq: z.number().optional(),
+  path: z.string().optional(),
+});
+export type WireError = z.infer<typeof wireError>;
+
+/** Puts an AppError into the form an acknowledgement carries. */
+export function toWireError(error: AppError): WireError {
+  const { retryAfterMs, expectedSeq, errors } = error.details;
+  const path = errors?.[0]?.path;
+  return {
+    code: error.code,
+    message: error.message,
+    retry: error.retry,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(expectedSeq === undefined ? {} : { expectedSeq }),
+    ...(path === undefined ? {} : { path }),
+  };
+}
+
+/** Reads the faults out of a failed zod parse, each with its dotted path. */
+export function faultsOf(error: z.ZodError): InputFault[] {
+  return error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
+}

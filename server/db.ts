@@ -1,0 +1,161 @@
+import { readdir } from 'node:fs/promises';
+import { DataSource } from 'typeorm';
+import type { EntityManager, MigrationInterface, QueryRunner } from 'typeorm';
+import pg from 'pg';
+import type { PoolClient } from 'pg';
+import { ENTITIES } from '../entities/index.ts';
+import { AppError } from '../protocol/errors.ts';
+
+/** Runs one parameterised statement and returns its rows. Inside a transaction: that transaction's. */
+export type Sql = <Row = Record<string, unknown>>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<Row[]>;
+
+/** One open transaction: plain SQL and TypeORM's repositories on the same connection. */
+export interface Tx {
+  sql: Sql;
+  em: EntityManager;
+}
+
+export interface Database {
+  dataSource: DataSource;
+  /** The pool under TypeORM: the sync path speaks to it directly. */
+  pool: pg.Pool;
+  sql: Sql;
+  /** Runs `work` in one READ COMMITTED transaction; commits when it resolves, rolls back when it throws. */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Key of the advisory lock that lets one node at a time migrate. */
+const MIGRATION_LOCK = 5_142_009_003;
+
+// bigint columns are counters below 2^53: numbers are what the wire carries
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+/** Connects, and brings the schema up to date. Throws when the database is newer than the code or cannot be used. */
+export async function openDatabase(options: {
+  url: string;
+  poolSize?: number;
+  migrate?: boolean;
+}): Promise<Database> {
+  const dataSource = new DataSource({
+    type: 'postgres',
+    url: options.url,
+    entities: ENTITIES,
+    migrations: await loadMigrations(),
+    migrationsTableName: 'schema_migrations',
+    migrationsTransactionMode: 'all',
+    installExtensions: false,
+    poolSize: options.poolSize ?? 16,
+    applicationName: 'sluice',
+    extra: { connectionTimeoutMillis: 5_000, options: '-c timezone=UTC -c synchronous_commit=on' },
+    poolErrorHandler: () => undefined,
+  });
+  await dataSource.initialize();
+  try {
+    await requireSupportedServer(dataSource);
+    if (options.migrate !== false) await migrate(dataSource);
+  } catch (error) {
+    await dataSource.destroy();
+    throw error;
+  }
+  const pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
+  return {
+    dataSource,
+    pool,
+    sql: async <Row>(text: string, values?: readonly unknown[]) =>
+      (await pool.query(text, values as unknown[])).rows as Row[],
+    transaction: (work) => inTransaction(dataSource, work),
+    close: () => dataSource.destroy(),
+  };
+}
+
+/** Says whether an error means that the database could not be reached, as opposed to having refused a statement. */
+export function isUnavailable(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === 'string') {
+    // 08: connection; 57P: shutdown and crash; 53: out of disk, memory or connections; 25006: read-only after a failover
+    return (
+      /^(08|57P|53|58030|25006)/.test(code) ||
+      ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code)
+    );
+  }
+  return (
+    error instanceof Error &&
+    /connection terminated|timeout exceeded when trying to connect/i.test(error.message)
+  );
+}
+
+async function inTransaction<T>(dataSource: DataSource, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const runner = dataSource.createQueryRunner();
+  try {
+    const client = (await connect(runner)) as PoolClient;
+    await runner.startTransaction('READ COMMITTED');
+    const sql: Sql = async <Row>(text: string, values?: readonly unknown[]) =>
+      (await client.query(text, values as unknown[])).rows as Row[];
+    const result = await work({ sql, em: runner.manager });
+    await runner.commitTransaction();
+    return result;
+  } catch (error) {
+    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+    throw isUnavailable(error) ? new AppError('unavailable', { cause: error }) : error;
+  } finally {
+    await runner.release();
+  }
+}
+
+async function connect(runner: QueryRunner): Promise<unknown> {
+  return await (runner.connect() as Promise<unknown>);
+}
+
+async function requireSupportedServer(dataSource: DataSource): Promise<void> {
+  const [row] = await dataSource.query<{ server_version_num: string }[]>('SHOW server_version_num');
+  const version = Number(row?.server_version_num ?? 0);
+  if (version < 150_000) {
+    throw new Error(`PostgreSQL ${Math.floor(version / 10_000)} is too old: Sluice needs 15 or newer.`);
+  }
+}
+
+async function migrate(dataSource: DataSource): Promise<void> {
+  const runner = dataSource.createQueryRunner();
+  await runner.connect();
+  try {
+    await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await refuseNewerDatabase(dataSource, runner);
+    await dataSource.runMigrations();
+  } finally {
+    await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
+    await runner.release();
+  }
+}
+
+async function refuseNewerDatabase(dataSource: DataSource, runner: QueryRunner): Promise<void> {
+  if (!(await runner.hasTable('schema_migrations'))) return;
+  const known = new Set(dataSource.migrations.map((migration) => migration.name));
+  const applied = (await runner.query('SELECT name FROM schema_migrations ORDER BY id')) as {
+    name: string;
+  }[];
+  const unknown = applied.map((row) => row.name).filter((name) => !known.has(name));
+  if (unknown.length > 0) {
+    throw new Error(
+      `The database is newer than this Sluice: it has ${unknown.join(', ')}. Start the version that made it, or a newer one.`,
+    );
+  }
+}
+
+type MigrationClass = new () => MigrationInterface;
+
+async function loadMigrations(): Promise<MigrationClass[]> {
+  const folder = new URL('../migrations/', import.meta.url);
+  const files = (await readdir(folder)).filter(
+    (name) => /^\d+-[\w-]+\.[jt]s$/.test(name) && !name.endsWith('.d.ts'),
+  );
+  const modules = await Promise.all(
+    files
+      .sort()
+      .map(async (name) => (await import(new URL(name, folder).href)) as Record<string, MigrationClass>),
+  );
+  return modules.flatMap((module) => Object.values(module));
+}

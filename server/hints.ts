@@ -1,0 +1,169 @@
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import type { Logger } from './log.ts';
+
+/**
+ * Hints between nodes: "tenant 7 has moved", "session … was revoked". A hint may be lost, doubled or late; polls of the
+ * database bound the staleness, so nothing but latency depends on this bus (DESIGN 7, P8).
+ */
+export interface Hints {
+  /** Tells the other nodes; never throws and never waits. */
+  publish(topic: HintTopic, body: string): void;
+  /** Hears what other nodes publish (and, harmlessly, one's own). Returns how to stop. */
+  subscribe(topic: HintTopic, listener: (body: string) => void): () => void;
+  close(): Promise<void>;
+}
+
+export type HintTopic = 'version' | 'revoked' | 'presence' | 'typing';
+
+/** Each topic's bodies waiting for the next flush: at most 200 flushes a second, doubles dropped. */
+const FLUSH_MS = 5;
+const CHANNEL = 'sluice_hints';
+/** PostgreSQL refuses a NOTIFY payload of 8,000 bytes. */
+const MAX_NOTIFY_BYTES = 7_800;
+
+/** Starts the bus: Redis pub/sub when `redisUrl` is given, else coalesced LISTEN/NOTIFY on the database. */
+export async function startHints(options: {
+  databaseUrl: string;
+  redisUrl?: string | undefined;
+  log: Logger;
+}): Promise<Hints> {
+  const listeners = new Map<HintTopic, Set<(body: string) => void>>();
+  const deliver = (payload: string): void => {
+    for (const [topic, body] of parsePayload(payload))
+      listeners.get(topic)?.forEach((listener) => listener(body));
+  };
+  const wire =
+    options.redisUrl === undefined
+      ? await startNotify(options.databaseUrl, deliver, options.log)
+      : await startRedis(options.redisUrl, deliver, options.log);
+  const pending = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  const flush = (): void => {
+    timer = undefined;
+    const entries = [...pending];
+    pending.clear();
+    for (const payload of packPayloads(entries)) wire.send(payload);
+  };
+  return {
+    publish(topic, body) {
+      pending.add(JSON.stringify([topic, body]));
+      timer ??= setTimeout(flush, FLUSH_MS);
+    },
+    subscribe(topic, listener) {
+      const set = listeners.get(topic) ?? new Set();
+      listeners.set(topic, set.add(listener));
+      return () => set.delete(listener);
+    },
+    async close() {
+      clearTimeout(timer);
+      if (pending.size > 0) flush();
+      await wire.close();
+    },
+  };
+}
+
+/** A bus for one process alone, and for tests: what is published is delivered in the next turn. */
+export function createLocalHints(): Hints {
+  const listeners = new Map<HintTopic, Set<(body: string) => void>>();
+  return {
+    publish: (topic, body) =>
+      void setImmediate(() => listeners.get(topic)?.forEach((listener) => listener(body))),
+    subscribe(topic, listener) {
+      const set = listeners.get(topic) ?? new Set();
+      listeners.set(topic, set.add(listener));
+      return () => set.delete(listener);
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+interface Wire {
+  send(payload: string): void;
+  close(): Promise<void>;
+}
+
+/** One unpooled session that listens and notifies; it reconnects by itself, and what was lost meanwhile the polls find. */
+async function startNotify(url: string, deliver: (payload: string) => void, log: Logger): Promise<Wire> {
+  let client: pg.Client | undefined;
+  let closed = false;
+  let retry: NodeJS.Timeout | undefined;
+  const connect = async (): Promise<void> => {
+    const next = new pg.Client({ connectionString: url, application_name: 'sluice-hints', keepAlive: true });
+    next.on('error', (error) => log.warn({ err: error.message }, 'hint session lost'));
+    next.on('end', () => {
+      if (client === next) client = undefined;
+      if (!closed) retry = setTimeout(() => void connect().catch(() => undefined), 500);
+    });
+    next.on('notification', (message) => deliver(message.payload ?? ''));
+    await next.connect();
+    await next.query(`LISTEN ${CHANNEL}`);
+    client = next;
+  };
+  await connect();
+  return {
+    send: (payload) =>
+      void client?.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]).catch(() => undefined),
+    async close() {
+      closed = true;
+      clearTimeout(retry);
+      await client?.end();
+    },
+  };
+}
+
+async function startRedis(url: string, deliver: (payload: string) => void, log: Logger): Promise<Wire> {
+  const options = {
+    lazyConnect: true,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    retryStrategy: () => 500,
+  };
+  const publisher = new Redis(url, options);
+  const subscriber = new Redis(url, { ...options, autoResubscribe: true });
+  for (const redis of [publisher, subscriber]) {
+    redis.on('error', (error: Error) => log.warn({ err: error.message }, 'hint bus: redis is not reachable'));
+  }
+  subscriber.on('message', (_channel: string, payload: string) => deliver(payload));
+  // an absent Redis must not keep the gateway from starting: the polls carry it until Redis is back
+  subscriber.on('ready', () => void subscriber.subscribe(CHANNEL).catch(() => undefined));
+  await Promise.all([
+    publisher.connect().catch(() => undefined),
+    subscriber.connect().catch(() => undefined),
+  ]);
+  return {
+    send: (payload) => void publisher.publish(CHANNEL, payload).catch(() => undefined),
+    close() {
+      publisher.disconnect();
+      subscriber.disconnect();
+      return Promise.resolve();
+    },
+  };
+}
+
+function packPayloads(entries: string[]): string[] {
+  const payloads: string[] = [];
+  let current: string[] = [];
+  let size = 2;
+  for (const entry of entries) {
+    const bytes = Buffer.byteLength(entry) + 1;
+    if (size + bytes > MAX_NOTIFY_BYTES && current.length > 0) {
+      payloads.push(`[${current.join(',')}]`);
+      [current, size] = [[], 2];
+    }
+    if (bytes + 2 <= MAX_NOTIFY_BYTES) {
+      current.push(entry);
+      size += bytes;
+    }
+  }
+  if (current.length > 0) payloads.push(`[${current.join(',')}]`);
+  return payloads;
+}
+
+function parsePayload(payload: string): [HintTopic, string][] {
+  try {
+    return JSON.parse(payload) as [HintTopic, string][];
+  } catch {
+    return [];
+  }
+}
