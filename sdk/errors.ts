@@ -1,0 +1,65 @@
+import type { InputFault } from '../protocol/errors.ts';
+
+export type SluiceErrorCode =
+  | 'outbox_full'
+  | 'payload_too_large'
+  | 'invalid_batch'
+  | 'store_failed'
+  | 'store_in_use'
+  | 'cursor_mismatch'
+  | 'quarantined'
+  | 'timeout'
+  | 'disconnected'
+  | 'protocol'
+  | 'closed';
+
+/** A failure on this side of the wire. */
+export class SluiceError extends Error {
+  readonly code: SluiceErrorCode;
+
+  constructor(code: SluiceErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'SluiceError';
+    this.code = code;
+  }
+}
+
+/** The gateway would not have the connection (`connect_error` with `data: {code}`). */
+export class ConnectRefused extends Error {
+  readonly code: string;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: string, message: string, retryAfterMs?: number) {
+    super(message);
+    this.name = 'ConnectRefused';
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export interface ApiErrorDetails {
+  /** HTTP status; 0: no answer at all. */
+  status: number;
+  code: string;
+  message: string;
+  errors?: InputFault[] | undefined;
+  retryAfterMs?: number | undefined;
+  cause?: unknown;
+}
+
+/** A refusal over HTTP, read from problem+json (RFC 9457) or the OAuth form (RFC 6749, 5.2). */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly errors: InputFault[];
+  readonly retryAfterMs: number | undefined;
+
+  constructor(details: ApiErrorDetails) {
+    super(details.message, { cause: details.cause });
+    this.name = 'ApiError';
+    this.status = details.status;
+    this.code = details.code;
+    this.errors = details.errors ?? [];
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}
