@@ -1,0 +1,39 @@
+import { createExpectation, type Figures } from './expected.ts';
+import { createInvoiceCollector, type BranchInvoices } from './invoices.ts';
+import { readRetailCsv, type ReadSummary, type RefusedRow } from './read.ts';
+
+export interface LoadOptions {
+  files: string[];
+  /** At most this many branches (planBranches). */
+  branches: number;
+  onRefused?: (row: RefusedRow) => void;
+}
+
+/** A branch, its invoices in selling order, and the figures it must reach, added up from the rows alone. */
+export interface LoadedBranch extends BranchInvoices {
+  expected: Figures;
+}
+
+export interface LoadedRetail {
+  branches: LoadedBranch[];
+  summary: ReadSummary;
+}
+
+/** Reads the files once and divides their invoices over branches. Throws RetailInputError (readRetailCsv). */
+export async function loadRetail({ files, branches, onRefused }: LoadOptions): Promise<LoadedRetail> {
+  const collector = createInvoiceCollector();
+  const expectation = createExpectation();
+  const summary = await readRetailCsv(files, (row) => {
+    if (row.kind === 'refused') {
+      onRefused?.(row.refused);
+      return;
+    }
+    collector.add(row.line);
+    expectation.add(row.line);
+  });
+  const divided = collector.divide(branches);
+  return {
+    branches: divided.map((each) => ({ ...each, expected: expectation.figures(each.branch) })),
+    summary,
+  };
+}

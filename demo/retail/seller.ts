@@ -1,0 +1,86 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { nextUnsold, sellInvoice, type Erp } from './erp.ts';
+import type { RetailInvoice } from './invoices.ts';
+
+export interface SellOptions {
+  erp: Erp;
+  /** In the order they are sold. */
+  invoices: readonly RetailInvoice[];
+  /** Invoices a second on average; 0 is as fast as the disk allows. */
+  perSecond: number;
+  /** The same seed gives the same pauses. */
+  seed: number;
+  onProgress?: (progress: SellProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface SellProgress {
+  /** Invoices in the books, those sold before this run included. */
+  sold: number;
+  total: number;
+  invoice: RetailInvoice;
+}
+
+export interface SellResult {
+  /** Sold by this run. */
+  sold: number;
+  /** In the books before this run. */
+  soldBefore: number;
+  /** Not sold because the signal came first. */
+  left: number;
+}
+
+/** Without pauses other work of the process gets its turn after this time. */
+const TURN_MS = 20;
+
+/**
+ * Sells the invoices one after the other. Safe to kill at any moment and to run again: it goes on after the last
+ * invoice that was committed. When the signal comes it stops between two invoices and returns (it does not throw).
+ */
+export async function sellInvoices(options: SellOptions): Promise<SellResult> {
+  const { erp, invoices, onProgress } = options;
+  const pause = createPauses(options);
+  const start = nextUnsold(erp, invoices);
+  let index = start;
+  let sold = 0;
+  while (index < invoices.length && !options.signal?.aborted) {
+    const invoice = invoices[index];
+    if (!invoice) break;
+    if (sellInvoice(erp, invoice)) sold += 1;
+    index += 1;
+    onProgress?.({ sold: index, total: invoices.length, invoice });
+    await pause();
+  }
+  return { sold, soldBefore: index - sold, left: invoices.length - index };
+}
+
+function createPauses({ perSecond, seed, signal }: SellOptions): () => Promise<void> {
+  const random = createRandom(seed);
+  let due = performance.now();
+  if (perSecond <= 0) {
+    return async () => {
+      if (performance.now() - due < TURN_MS) return;
+      await nextTurn();
+      due = performance.now();
+    };
+  }
+  return async () => {
+    // Between half and one and a half of the mean. Due times add up, so that a slow disk does not slow the pace.
+    due += (1000 / perSecond) * (0.5 + random());
+    const wait = Math.max(0, due - performance.now());
+    await sleep(wait, undefined, signal ? { signal } : {}).catch((error: unknown) => {
+      if (!signal?.aborted) throw error;
+    });
+  };
+}
+
+/** mulberry32: uniform in [0, 1), the same on every machine. */
+function createRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
