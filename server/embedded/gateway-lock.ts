@@ -87,11 +87,20 @@ async function discard(path: string, judged: string): Promise<void> {
 async function isAlive(path: string, owner: Owner | undefined): Promise<boolean> {
   const self = describeSelf();
   if (owner?.identity && self.identity && sameScope(owner.identity, self.identity)) {
-    return findIdentity(owner.pid) === owner.identity;
+    return staysAlive(owner.pid, owner.identity);
   }
   if (owner?.host === hostname() && !owner.identity && !processExists(owner.pid)) return false;
   // Another container, another machine, a system without /proc, or a half-written lock: only the beat tells.
   return beats(path);
+}
+
+/** A process that was just SIGKILLed is still listed for a moment while the kernel takes it down. */
+async function staysAlive(pid: number, identity: string): Promise<boolean> {
+  for (let look = 0; look < 6; look += 1) {
+    if (findIdentity(pid) !== identity) return false;
+    if (pid !== process.pid) await sleep(50);
+  }
+  return true;
 }
 
 async function beats(path: string): Promise<boolean> {
