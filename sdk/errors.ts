@@ -44,6 +44,8 @@ export interface ApiErrorDetails {
   message: string;
   errors?: InputFault[] | undefined;
   retryAfterMs?: number | undefined;
+  /** The whole answer, for members that only one refusal has (`mfa_token`). */
+  extensions?: Record<string, unknown> | undefined;
   cause?: unknown;
 }
 
@@ -53,6 +55,7 @@ export class ApiError extends Error {
   readonly code: string;
   readonly errors: InputFault[];
   readonly retryAfterMs: number | undefined;
+  readonly extensions: Record<string, unknown>;
 
   constructor(details: ApiErrorDetails) {
     super(details.message, { cause: details.cause });
@@ -61,5 +64,6 @@ export class ApiError extends Error {
     this.code = details.code;
     this.errors = details.errors ?? [];
     this.retryAfterMs = details.retryAfterMs;
+    this.extensions = details.extensions ?? {};
   }
 }

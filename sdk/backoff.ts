@@ -1,0 +1,31 @@
+import type { BackoffOptions } from './types.ts';
+
+export type Backoff = Required<BackoffOptions>;
+
+export const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 30_000, stableMs: 10_000 };
+
+/** A refusal is not cured by haste: it is tried again ten times slower. */
+const REFUSED_FACTOR = 10;
+
+/**
+ * Milliseconds before try number `attempt` (0, 1, 2…): full jitter, random(0, min(cap, base * 2^attempt)), so that
+ * clients which lost the same gateway do not return together. What the gateway advised is a lower bound.
+ */
+export function retryDelay(
+  backoff: Backoff,
+  random: () => number,
+  { attempt, advisedMs = 0 }: { attempt: number; advisedMs?: number | undefined },
+): number {
+  const bound = Math.min(backoff.capMs, backoff.baseMs * 2 ** Math.min(attempt, 30));
+  return Math.round(advisedMs + random() * bound);
+}
+
+/** The same after a refusal: slower, and never at once. */
+export function refusedDelay(
+  backoff: Backoff,
+  random: () => number,
+  options: { attempt: number; advisedMs?: number | undefined },
+): number {
+  const slow = { ...backoff, baseMs: backoff.baseMs * REFUSED_FACTOR, capMs: backoff.capMs * REFUSED_FACTOR };
+  return Math.round(slow.baseMs / 2 + retryDelay(slow, random, options));
+}
