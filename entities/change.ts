@@ -13,6 +13,8 @@ export interface ChangeRow {
   /** The partition before, where the change moved the record; else null. */
   prev_partition: string | null;
   data: Record<string, unknown> | null;
+  /** Length of the data's JSON text: pages of the log are cut by it. */
+  bytes: number;
   at: Date;
   /** Random per version: tells this history from another one that reached the same number. */
   mark: number;
@@ -36,6 +38,7 @@ export const ChangeEntity = new EntitySchema<ChangeRow>({
     partition: { type: 'text' },
     prev_partition: { type: 'text', nullable: true },
     data: { type: 'jsonb', nullable: true },
+    bytes: { type: 'integer' },
     at: { type: 'timestamptz' },
     mark: { type: 'bigint' },
     principal: { type: 'text' },

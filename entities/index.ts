@@ -1,10 +1,19 @@
 import { AuditLogEntity } from './audit-log.ts';
 import { ChangeEntity } from './change.ts';
+import { ClientSecretEntity } from './client-secret.ts';
+import { JobEntity } from './job.ts';
+import { OAuthClientEntity } from './oauth-client.ts';
+import { OneTimeCodeEntity } from './one-time-code.ts';
+import { PartitionCounterEntity } from './partition-counter.ts';
 import { RecordEntity } from './record.ts';
+import { RefreshTokenEntity } from './refresh-token.ts';
+import { SessionEntity } from './session.ts';
+import { SigningKeyEntity } from './signing-key.ts';
 import { SyncBatchEntity } from './sync-batch.ts';
 import { SyncClientEntity } from './sync-client.ts';
 import { SyncVersionEntity } from './sync-version.ts';
 import { TenantEntity } from './tenant.ts';
+import { UserEntity } from './user.ts';
 
 /** Every table, in the order they are explained in docs/ARCHITECTURE.md. */
 export const ENTITIES = [
@@ -15,4 +24,5 @@ export const ENTITIES = [
   SyncBatchEntity,
   RecordEntity,
   ChangeEntity,
+  PartitionCounterEntity,
 ];

@@ -9,7 +9,9 @@ export interface RecordRow {
   /** The tenant's position at the record's last change. */
   version: number;
   data: Record<string, unknown>;
-  /** Position of each field's last change; `*` stands for the fields not named. */
+  /** The position at which the whole record was last put. */
+  base_version: number;
+  /** Position of each field's last patch since then; a field not named has `base_version`. */
   field_versions: Record<string, number>;
 }
 
@@ -25,6 +27,7 @@ export const RecordEntity = new EntitySchema<RecordRow>({
     partition: { type: 'text' },
     version: { type: 'bigint' },
     data: { type: 'jsonb' },
+    base_version: { type: 'bigint' },
     field_versions: { type: 'jsonb', default: () => "'{}'" },
   },
 });

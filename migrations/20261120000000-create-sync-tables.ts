@@ -10,7 +10,7 @@ export class CreateSyncTables20261120000000 implements MigrationInterface {
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(
-      'DROP TABLE changes, records, sync_batches, sync_clients, sync_versions, audit_logs, tenants',
+      'DROP TABLE partition_counters, changes, records, sync_batches, sync_clients, sync_versions, audit_logs, tenants',
     );
     await runner.query('DROP FUNCTION audit_logs_refuse_change()');
   }
@@ -80,6 +80,7 @@ const STATEMENTS = [
      partition text NOT NULL,
      version bigint NOT NULL,
      data jsonb NOT NULL,
+     base_version bigint NOT NULL,
      field_versions jsonb NOT NULL DEFAULT '{}',
      CONSTRAINT records_pkey PRIMARY KEY (tenant_id, collection, id)
    ) WITH (fillfactor = 80)`,
@@ -93,12 +94,20 @@ const STATEMENTS = [
      partition text NOT NULL,
      prev_partition text,
      data jsonb,
+     bytes integer NOT NULL,
      at timestamptz NOT NULL,
      mark bigint NOT NULL,
      principal text NOT NULL,
      client_id uuid,
      seq bigint,
      CONSTRAINT changes_pkey PRIMARY KEY (tenant_id, version, idx)
+   )`,
+  `CREATE TABLE partition_counters (
+     tenant_id integer NOT NULL,
+     collection text NOT NULL,
+     partition text NOT NULL,
+     last bigint NOT NULL,
+     CONSTRAINT partition_counters_pkey PRIMARY KEY (tenant_id, collection, partition)
    )`,
   `INSERT INTO tenants (id, name) VALUES (1, 'default')`,
   `SELECT setval(pg_get_serial_sequence('tenants', 'id'), 1)`,

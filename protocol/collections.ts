@@ -9,8 +9,8 @@ export interface CollectionDefinition {
   name: string;
   policy: Policy;
   schema: Record<string, unknown>;
-  /** states: the field, its first values, and the steps allowed from each value. */
-  states?: { field: string; initial: string[]; steps: Record<string, string[]> };
+  /** states: the field, and the steps allowed from each value. */
+  states?: { field: string; steps: Record<string, string[]> };
   /** A field numbered 1, 2, 3… per partition in commit order (chat messages). */
   numbered?: string;
   /** Written by the gateway alone. */
@@ -73,7 +73,6 @@ export const COLLECTIONS: readonly CollectionDefinition[] = [
     policy: 'states',
     states: {
       field: 'status',
-      initial: ['draft', 'placed'],
       steps: {
         draft: ['placed', 'cancelled'],
         placed: ['confirmed', 'cancelled'],

@@ -48,6 +48,11 @@ export const ERRORS = {
   // Sync protocol: the sequence number is not used up
   hello_required: { status: 409, retry: 'never', message: 'Send sync:hello first.' },
   unsupported_protocol: { status: 400, retry: 'never', message: 'This gateway speaks protocol 1.' },
+  client_mismatch: {
+    status: 403,
+    retry: 'never',
+    message: 'This clientId belongs to another principal: start with a new one.',
+  },
   seq_gap: { status: 409, retry: 'never', message: 'A batch is missing: send from expectedSeq on.' },
   seq_reuse: { status: 409, retry: 'never', message: 'That seq or batchId was used for another batch.' },
   busy: { status: 503, retry: 'later', message: 'The queue is full: try again later.' },

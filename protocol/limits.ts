@@ -1,7 +1,9 @@
 /** Bounds both sides of the wire rely on (docs/PROTOCOL.md, section "Limits"). */
 export const LIMITS = {
-  /** Mutations in one batch. */
+  /** Mutations in one batch, unless the client's hello asks for more. */
   batchMutations: 1_000,
+  /** The most mutations in one batch that a hello may ask for (ADR 0006: the largest real invoices need it). */
+  batchMutationsMax: 5_000,
   /** Canonical JSON of one batch, in UTF-8 bytes. */
   batchBytes: 1024 * 1024,
   /** Canonical JSON of one record's data, in UTF-8 bytes. */

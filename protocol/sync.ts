@@ -39,6 +39,8 @@ export const hello = z.object({
   incarnation,
   cursor: cursor.nullable(),
   subscribe: z.array(subscription).max(LIMITS.subscriptions),
+  /** Larger batches than the usual 1,000 mutations, for business acts that need them (up to 5,000). */
+  limits: z.object({ batchMutations: z.number().int().positive() }).optional(),
   app: z
     .object({
       name: z.string().max(100),
@@ -76,7 +78,7 @@ export const push = z.object({
   batchId: z.uuid(),
   atomic: z.boolean().optional(),
   dependsOn: z.array(z.uuid()).max(100).optional(),
-  mutations: z.array(mutation).min(1).max(LIMITS.batchMutations),
+  mutations: z.array(mutation).min(1).max(LIMITS.batchMutationsMax),
 });
 export type Push = z.infer<typeof push>;
 

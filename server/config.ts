@@ -49,6 +49,14 @@ export const environment = z.object({
     .describe('First admin key; left out: made in DATA_DIR/admin.key.'),
   JWT_EXPIRES_IN: duration.default(900).describe('Life of an access token.'),
   JWT_REFRESH_EXPIRES_IN: duration.default(604_800).describe('Life of an unused refresh token.'),
+  SESSION_MAX_LIFETIME: duration
+    .default(2_592_000)
+    .describe('Absolute life of a session, however often it is refreshed.'),
+  CONFIG_ENCRYPTION_KEY: z
+    .string()
+    .min(32)
+    .optional()
+    .describe('Seals signing keys and queued mail at rest; left out: made in DATA_DIR/encryption.key.'),
   SMTP_SERVER: z
     .string()
     .min(1)
@@ -68,6 +76,17 @@ export const environment = z.object({
     .default('info')
     .describe('How much is logged.'),
   RATE_LIMIT_WINDOW_MS: positive.default(900_000).describe('Window of the general limit, in milliseconds.'),
+  AUTH_FAILURE_WINDOW_MS: positive
+    .default(900_000)
+    .describe('Window of the login failure limits, in milliseconds.'),
+  AUTH_FAILURE_LIMIT: positive.default(5).describe('Failed logins per account from one address and window.'),
+  AUTH_FAILURE_LIMIT_ACCOUNT: positive
+    .default(50)
+    .describe('Failed logins per account from all strange addresses and window.'),
+  AUTH_FAILURE_LIMIT_ADDRESS: positive
+    .default(100)
+    .describe('Failed logins per address over all accounts and window.'),
+  SIGNUP_LIMIT: positive.default(30).describe('Sign-ups per address and hour.'),
   RATE_LIMIT_MAX_REQUESTS: positive.default(100).describe('Anonymous requests per address and window.'),
 });
 

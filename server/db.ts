@@ -20,8 +20,8 @@ export interface Tx {
 
 export interface Database {
   dataSource: DataSource;
-  /** The pool under TypeORM: the sync path speaks to it directly. */
-  pool: pg.Pool;
+  /** Connections of the sync path alone, so that no amount of other work can starve it. */
+  syncPool: pg.Pool;
   sql: Sql;
   /** Runs `work` in one READ COMMITTED transaction; commits when it resolves, rolls back when it throws. */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
@@ -62,14 +62,37 @@ export async function openDatabase(options: {
     throw error;
   }
   const pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
+  const syncPool = openSyncPool(options.url);
   return {
     dataSource,
-    pool,
+    syncPool,
     sql: async <Row>(text: string, values?: readonly unknown[]) =>
       (await pool.query(text, values as unknown[])).rows as Row[],
     transaction: (work) => inTransaction(dataSource, work),
-    close: () => dataSource.destroy(),
+    async close() {
+      await syncPool.end();
+      await dataSource.destroy();
+    },
   };
+}
+
+/**
+ * The sync path's statements are prepared once per connection. A generic plan made while the tables were still empty
+ * would scan them for ever after; without these plan types it always takes the keys.
+ */
+function openSyncPool(url: string): pg.Pool {
+  const planner = '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off';
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 8,
+    application_name: 'sluice-sync',
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    options: `-c timezone=UTC -c synchronous_commit=on ${planner}`,
+  });
+  // an idle connection that breaks is replaced at the next use; a busy one's query fails by itself
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 /** Says whether an error means that the database could not be reached, as opposed to having refused a statement. */

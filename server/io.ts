@@ -1,0 +1,29 @@
+import type { Server as HttpServer } from 'node:http';
+import { Server } from 'socket.io';
+import { LIMITS } from '../protocol/limits.ts';
+
+/** Which origins a browser may connect from; a client that sends none is no browser. */
+export type OriginCheck = (origin: string | undefined, host: string | undefined) => boolean;
+
+/**
+ * Socket.IO as a transport only (DESIGN 5.7): WebSocket, no compression, no connection-state recovery, a short time to
+ * join a namespace, bounded messages, and the origin checked before anything else (WebSockets know no CORS).
+ */
+export function createIo(http: HttpServer, allowOrigin: OriginCheck): Server {
+  return new Server(http, {
+    transports: ['websocket', 'polling'],
+    perMessageDeflate: false,
+    httpCompression: false,
+    serveClient: false,
+    connectTimeout: 5_000,
+    pingInterval: 20_000,
+    pingTimeout: 20_000,
+    // room for a batch at its limit plus its envelope; what is over it is refused by its own code
+    maxHttpBufferSize: LIMITS.batchBytes * 4,
+    cors: { origin: (origin, done) => done(null, allowOrigin(origin, undefined)), credentials: true },
+    allowRequest: (request, done) => {
+      const allowed = allowOrigin(request.headers.origin, request.headers.host);
+      done(allowed ? null : 'origin_refused', allowed);
+    },
+  });
+}

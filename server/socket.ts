@@ -1,0 +1,282 @@
+import type { Namespace, Server, Socket } from 'socket.io';
+import { AppError, toWireError } from '../protocol/errors.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+import type { SyncClientEvents, SyncServerEvents } from '../protocol/events.ts';
+import * as wire from '../protocol/sync.ts';
+import type { Refusal } from '../protocol/sync.ts';
+import { principalKey } from './auth/principal.ts';
+import type { Principal } from './auth/principal.ts';
+import { toAppError } from './errors.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { clientAddress, createPace, watchExpiry } from './sockets/guards.ts';
+import type { Doorkeeper } from './sockets/guards.ts';
+import { parseMessage } from './sync/messages.ts';
+import type { FrameSink } from './sync/subscriber.ts';
+import type { Sync, SyncSession } from './sync/sync.ts';
+
+export interface SocketDeps {
+  identity: Doorkeeper;
+  sync: Sync;
+  log: Logger;
+  metrics: Metrics;
+  trustProxy: boolean;
+}
+
+type SyncSocket = Socket<SyncClientEvents, SyncServerEvents, Record<never, never>, SocketData>;
+export type SyncNamespace = Namespace<SyncClientEvents, SyncServerEvents, Record<never, never>, SocketData>;
+
+interface SocketData {
+  principal: Principal;
+}
+
+/** What one connection holds while it is open. */
+interface Connection {
+  socket: SyncSocket;
+  deps: SocketDeps;
+  principal: Principal;
+  ip: string;
+  session: SyncSession | undefined;
+  /** Said hello already, or is saying it. */
+  greeted: boolean;
+  pushesInFlight: number;
+  pushes: number;
+  closeReason: string;
+}
+
+/** Pushes one socket may have waiting for their verdict. */
+const PUSHES_IN_FLIGHT = 256;
+
+/** The namespace `/sync`: authenticates the handshake, then serves the event table below. */
+export function serveSync(io: Server, deps: SocketDeps): SyncNamespace {
+  const namespace = io.of('/sync') as unknown as SyncNamespace;
+  namespace.use((socket, next) => {
+    authenticate(socket, deps).then(
+      () => next(),
+      (error: unknown) => next(connectError(toAppError(error))),
+    );
+  });
+  namespace.on('connection', (socket) => serve(socket, deps));
+  return namespace;
+}
+
+async function authenticate(socket: SyncSocket, deps: SocketDeps): Promise<void> {
+  const { token } = socket.handshake.auth;
+  if (typeof token !== 'string' || token === '') throw new AppError('unauthenticated');
+  socket.data.principal = await deps.identity.authenticate(token);
+}
+
+function connectError(error: AppError): Error {
+  const refusal = new Error(error.message) as Error & { data: unknown };
+  refusal.data = toWireError(error);
+  return refusal;
+}
+
+function serve(socket: SyncSocket, deps: SocketDeps): void {
+  const connection: Connection = {
+    socket,
+    deps,
+    principal: socket.data.principal,
+    ip: clientAddress(socket.handshake, deps.trustProxy),
+    session: undefined,
+    greeted: false,
+    pushesInFlight: 0,
+    pushes: 0,
+    closeReason: '',
+  };
+  const started = Date.now();
+  const unregister = deps.identity.sockets.register({
+    sessionId: connection.principal.sessionId,
+    principalKey: principalKey(connection.principal),
+    tenantId: connection.principal.tenantId,
+    close: (code) => closeWith(connection, code),
+  });
+  const expiry = watchExpiry(connection.principal.expiresAt, {
+    expiring: (at) => socket.emit('auth:expiring', { at }),
+    expired: () => closeWith(connection, 'token_expired'),
+  });
+  deps.metrics.syncSockets.inc();
+  socket.on('disconnect', (reason) => {
+    unregister();
+    expiry.stop();
+    connection.session?.close();
+    deps.metrics.syncSockets.dec();
+    deps.log.info(
+      {
+        principal: principalKey(connection.principal),
+        tenantId: connection.principal.tenantId,
+        ip: connection.ip,
+        clientId: connection.session?.clientId,
+        reason: connection.closeReason || reason,
+        pushes: connection.pushes,
+        seconds: Math.round((Date.now() - started) / 1_000),
+      },
+      'sync connection closed',
+    );
+  });
+  const pace = createPace({ perSecond: 2_000, burst: 4_000 });
+  socket.use((_packet, next) => {
+    if (pace.take()) next();
+    else next(new AppError('rate_limited', { retryAfterMs: 1_000 }));
+  });
+  // Socket.IO hands middleware refusals to this event; the flooder is cut off, the others go on
+  socket.on('error', () => closeWith(connection, 'rate_limited'));
+  listen(connection, expiry);
+}
+
+function listen(connection: Connection, expiry: ReturnType<typeof watchExpiry>): void {
+  const { socket } = connection;
+  socket.on('sync:hello', (body, ack) => void answer(connection, ack, () => hello(connection, body)));
+  socket.on('sync:push', (body, ack) => void answer(connection, ack, () => push(connection, body)));
+  socket.on(
+    'sync:subscribe',
+    (body, ack) => void answer(connection, ack, () => resubscribe(connection, body, true)),
+  );
+  socket.on(
+    'sync:unsubscribe',
+    (body, ack) => void answer(connection, ack, () => resubscribe(connection, body, false)),
+  );
+  socket.on('auth:refresh', (body, ack) => {
+    void answer(
+      connection,
+      ack,
+      async () => ({ ok: true, expiresAt: await refresh(connection, body, expiry) }) as const,
+    );
+  });
+  socket.on('sync:ack', (body) => {
+    const parsed = wire.syncAck.safeParse(body);
+    if (parsed.success) connection.session?.acknowledge(parsed.data);
+  });
+  socket.onAny((event: string, ...args: unknown[]) => {
+    const ack: unknown = args.at(-1);
+    if (!EVENTS.has(event) && typeof ack === 'function') {
+      const error = new AppError('invalid_message', { message: `There is no event ${event.slice(0, 60)}.` });
+      (ack as (refusal: Refusal) => void)({ ok: false, error: toWireError(error) });
+    }
+  });
+}
+
+const EVENTS = new Set([
+  'sync:hello',
+  'sync:push',
+  'sync:subscribe',
+  'sync:unsubscribe',
+  'sync:ack',
+  'auth:refresh',
+]);
+
+/** Runs a handler and acknowledges what it returns or throws. A client that asks for no acknowledgement gets none. */
+async function answer<T>(connection: Connection, ack: unknown, work: () => Promise<T>): Promise<void> {
+  const reply = typeof ack === 'function' ? (ack as (answer: T | Refusal) => void) : () => undefined;
+  try {
+    reply(await work());
+    if (connection.session && !connection.greeted) {
+      connection.greeted = true;
+      connection.session.start();
+    }
+  } catch (error) {
+    const refusal = toAppError(error);
+    if (refusal.code === 'internal') {
+      connection.deps.log.error(
+        { err: refusal.cause, principal: principalKey(connection.principal) },
+        'event failed',
+      );
+    }
+    connection.deps.metrics.refusals.inc({ code: refusal.code });
+    reply({ ok: false, error: toWireError(refusal) });
+  }
+}
+
+async function hello(connection: Connection, body: unknown): Promise<wire.HelloReply> {
+  const { deps, principal, ip, socket } = connection;
+  const message = parseMessage(wire.hello, body);
+  if (connection.session)
+    throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
+  const session = await deps.sync.hello({ principal, ip }, message, frameSink(socket));
+  if (socket.disconnected || connection.session) {
+    session.close();
+    throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
+  }
+  connection.session = session;
+  return session.reply;
+}
+
+async function push(connection: Connection, body: unknown): Promise<wire.PushVerdict> {
+  const { deps, principal, ip, session } = connection;
+  if (!session) throw new AppError('hello_required');
+  if (connection.pushesInFlight >= PUSHES_IN_FLIGHT) throw new AppError('busy', { retryAfterMs: 100 });
+  const batch = parseMessage(wire.push, body);
+  if (batch.mutations.length > session.maxMutations) {
+    throw new AppError('payload_too_large', {
+      message: `A batch takes ${session.maxMutations} mutations at the most.`,
+    });
+  }
+  connection.pushesInFlight += 1;
+  try {
+    const { clientId, incarnation } = session;
+    // rights are looked up anew, so that a demotion takes effect at the next event (P7)
+    const current = await deps.identity.current(principal);
+    const verdict = await deps.sync.push({ principal: current, clientId, incarnation, ip }, batch);
+    connection.pushes += 1;
+    deps.metrics.pushes.inc();
+    return verdict;
+  } finally {
+    connection.pushesInFlight -= 1;
+  }
+}
+
+async function resubscribe(connection: Connection, body: unknown, add: boolean): Promise<{ ok: true }> {
+  const { session, deps, socket } = connection;
+  if (!session) throw new AppError('hello_required');
+  const request = parseMessage(wire.subscription, body);
+  const principal = await deps.identity.current(connection.principal);
+  const others = [...session.subscriber.scope.collections]
+    .filter(([collection]) => collection !== request.collection)
+    .map(([collection, partitions]) => ({
+      collection,
+      ...(partitions ? { partitions: [...partitions] } : {}),
+    }));
+  session.subscribe(principal, add ? [...others, request] : others);
+  socket.emit('sync:reset', { reason: 'scope_changed' });
+  return { ok: true };
+}
+
+async function refresh(
+  connection: Connection,
+  body: unknown,
+  expiry: ReturnType<typeof watchExpiry>,
+): Promise<string> {
+  const { token } = parseMessage(wire.authRefresh, body);
+  const renewed = await connection.deps.identity.authenticate(token);
+  const same =
+    renewed.sessionId === connection.principal.sessionId ||
+    principalKey(renewed) === principalKey(connection.principal);
+  if (!same || renewed.tenantId !== connection.principal.tenantId) {
+    throw new AppError('forbidden', {
+      message: 'The token is another principal’s: open a connection of its own.',
+    });
+  }
+  connection.principal = renewed;
+  expiry.extend(renewed.expiresAt);
+  return new Date(renewed.expiresAt).toISOString();
+}
+
+function frameSink(socket: SyncSocket): FrameSink {
+  return {
+    sendDelta: (frame) => void socket.emit('sync:delta', frame),
+    sendSnapshot: (frame) => void socket.emit('sync:snapshot', frame),
+    joinRoom: (room) => void socket.join(room),
+    leaveRoom: (room) => void socket.leave(room),
+  };
+}
+
+function closeWith(connection: Connection, code: ErrorCode): void {
+  const { socket } = connection;
+  connection.closeReason = code;
+  const error = new AppError(code);
+  if (code === 'revoked' || code === 'token_expired') socket.emit('auth:revoked', { code });
+  else socket.emit('sync:closing', { code, message: error.message });
+  // nothing more reaches it, whatever is still queued
+  connection.session?.close();
+  socket.disconnect(true);
+}

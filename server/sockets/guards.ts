@@ -1,0 +1,74 @@
+import type { IncomingMessage } from 'node:http';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { LiveSockets } from '../auth/live-sockets.ts';
+import type { Principal } from '../auth/principal.ts';
+
+/** What guards every socket, whichever namespace: where it comes from, how fast it may talk, when its token ends. */
+
+/** What the sockets need of identity. */
+export interface Doorkeeper {
+  /** Validates an access token. Throws AppError `invalid_token`, `token_expired` or `revoked`. */
+  authenticate(token: string): Promise<Principal>;
+  /** The principal with the rights it has now. Throws AppError `revoked` when it has none any more. */
+  current(principal: Principal): Promise<Principal>;
+  sockets: LiveSockets;
+}
+
+interface Handshake {
+  address: string;
+  headers: IncomingMessage['headers'];
+}
+
+/** The caller's address; what a proxy says counts only when proxies are trusted. */
+export function clientAddress(handshake: Handshake, trustProxy: boolean): string {
+  const forwarded = handshake.headers['x-forwarded-for'];
+  const list = Array.isArray(forwarded) ? forwarded.join(',') : forwarded;
+  const nearest = trustProxy ? list?.split(',').at(-1)?.trim() : undefined;
+  return (nearest ?? handshake.address).replace(/^::ffff:/, '');
+}
+
+/** A token bucket: `take()` says whether one more event is within the pace. */
+export function createPace(options: { perSecond: number; burst: number; now?: () => number }): {
+  take(): boolean;
+} {
+  const now = options.now ?? (() => performance.now());
+  let tokens = options.burst;
+  let last = now();
+  return {
+    take() {
+      const at = now();
+      tokens = Math.min(options.burst, tokens + ((at - last) / 1_000) * options.perSecond);
+      last = at;
+      if (tokens < 1) return false;
+      tokens -= 1;
+      return true;
+    },
+  };
+}
+
+/** Warns this long before a token expires, so that `auth:refresh` can come in time. */
+const WARN_BEFORE_MS = 60_000;
+/** setTimeout counts in 32 bits. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Watches a socket's token: `expiring` a minute before its end (at once when it is nearer), `expired` 30 s after it. */
+export function watchExpiry(
+  expiresAt: number,
+  on: { expiring: (at: string) => void; expired: () => void },
+): { extend(expiresAt: number): void; stop(): void } {
+  let timers: NodeJS.Timeout[] = [];
+  const after = (ms: number, run: () => void): void => {
+    timers.push(setTimeout(run, Math.min(Math.max(ms, 0), MAX_TIMER_MS)));
+  };
+  const extend = (until: number): void => {
+    timers.forEach(clearTimeout);
+    timers = [];
+    const left = until - Date.now();
+    after(left - Math.min(WARN_BEFORE_MS, Math.max(left / 2, 0)), () =>
+      on.expiring(new Date(until).toISOString()),
+    );
+    after(left + LIMITS.expiryGraceSeconds * 1_000, on.expired);
+  };
+  extend(expiresAt);
+  return { extend, stop: () => timers.forEach(clearTimeout) };
+}

@@ -1,0 +1,287 @@
+import { addNumbers } from '../../protocol/decimal.ts';
+import { ERRORS } from '../../protocol/errors.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Mutation, MutationResult, RecordData } from '../../protocol/sync.ts';
+import { mayWriteCollection, mayWritePartition } from '../auth/access.ts';
+import type { Principal } from '../auth/principal.ts';
+import type { Collection, Collections } from './collections.ts';
+import { pendingPlace } from './working-set.ts';
+import type { WorkingRecord, WorkingSet } from './working-set.ts';
+
+/**
+ * Decides what each mutation of a batch does: pure functions over the records that were loaded and locked
+ * (docs/PROTOCOL.md, sections "Verdicts" and "Policies"). Nothing here reads a clock, a database or a socket.
+ */
+
+interface Context {
+  principal: Principal;
+  collections: Collections;
+  records: WorkingSet;
+  /** The gateway itself writes (chat, for example): it may write its internal collections. */
+  trusted: boolean;
+}
+
+export interface Decision {
+  results: MutationResult[];
+  /** A conflict names a version that is not allotted yet: decide again in the next group. */
+  deferred: boolean;
+}
+
+type Outcome = { record: WorkingRecord | null; status: 'applied' | 'merged' } | Refused;
+
+class Refused {
+  readonly result: MutationResult;
+  readonly pending: boolean;
+
+  constructor(result: MutationResult, pending = false) {
+    this.result = result;
+    this.pending = pending;
+  }
+}
+
+/**
+ * Decides a batch. An atomic one with any refusal changes nothing: its offenders keep their code, the others get
+ * `batch_refused`. `records` holds the changed records afterwards.
+ */
+export function decideBatch(context: Context, mutations: readonly Mutation[], atomic: boolean): Decision {
+  const results: MutationResult[] = [];
+  let refusals = 0;
+  let deferred = false;
+  context.records.begin();
+  for (const mutation of mutations) {
+    const outcome = decideMutation(context, mutation);
+    if (outcome instanceof Refused) {
+      refusals += 1;
+      deferred ||= outcome.pending;
+      results.push(outcome.result);
+    } else {
+      context.records.set(mutation, outcome.record);
+      results.push({ status: outcome.status });
+    }
+  }
+  if ((atomic && refusals > 0) || deferred) {
+    context.records.rollback();
+    return {
+      deferred,
+      results: results.map((result) => (result.code ? result : refuse('batch_refused').result)),
+    };
+  }
+  return { results, deferred };
+}
+
+function decideMutation(context: Context, mutation: Mutation): Outcome {
+  const collection = context.collections.get(mutation.collection);
+  if (!collection) return refuse('unknown_collection', mutation.collection);
+  if (!context.trusted && collection.numbered !== undefined) return refuse('forbidden');
+  if (!mayWriteCollection(context.principal, collection.name)) return refuse('forbidden');
+  const current = context.records.get(mutation);
+  const partition = mutation.partition ?? current?.partition ?? defaultPartition(context.principal);
+  const touched = current && current.partition !== partition ? [current.partition, partition] : [partition];
+  if (!touched.every((name) => mayWritePartition(context.principal, name)))
+    return refuse('forbidden_partition');
+  const version = context.records.pendingVersion;
+  const outcome = { put, patch, delete: remove }[mutation.op]({
+    collection,
+    mutation,
+    current,
+    partition,
+    version,
+  });
+  if (outcome instanceof Refused || outcome.record === null) return outcome;
+  return checkRecord(context, collection, outcome);
+}
+
+/** A record that names no partition goes to the only one its writer may write, else to `default`. */
+function defaultPartition(principal: Principal): string {
+  const [only, ...others] = principal.grants.write;
+  return only !== undefined && others.length === 0 && only !== '*' ? only : 'default';
+}
+
+/** One mutation with all that decides it. */
+interface Case {
+  collection: Collection;
+  mutation: Mutation;
+  current: WorkingRecord | null;
+  /** The partition the record is in afterwards. */
+  partition: string;
+  /** The version the change will have. */
+  version: number;
+}
+
+function put({ collection, mutation, current, partition, version }: Case): Outcome {
+  const { data, baseVersion } = mutation;
+  if (!data) return refuse('invalid_mutation', 'data', 'A put needs `data`.');
+  if (mutation.set ?? mutation.unset ?? mutation.increment ?? mutation.guard) {
+    return refuse(
+      'invalid_mutation',
+      'op',
+      'A put takes `data` alone: use a patch for set, unset and increment.',
+    );
+  }
+  if (!current) {
+    if (baseVersion !== undefined && baseVersion > 0) return conflict('stale_version', mutation, null);
+  } else {
+    if (collection.policy === 'append_only') return refuse('already_exists');
+    if (collection.policy !== 'last_write' && baseVersion !== current.version) {
+      return conflict('stale_version', mutation, current);
+    }
+    const step = checkStep(collection, current.data, data);
+    if (step) return step;
+  }
+  return {
+    status: 'applied',
+    record: { partition, data, version, baseVersion: version, fieldVersions: {} },
+  };
+}
+
+function patch({ collection, mutation, current, partition, version }: Case): Outcome {
+  if (mutation.data)
+    return refuse('invalid_mutation', 'data', 'A patch takes set, unset and increment, not data.');
+  if (collection.policy === 'append_only')
+    return refuse('invalid_mutation', 'op', 'This collection only takes puts.');
+  if (!current) return refuse('not_found');
+  const behind = mutation.baseVersion !== undefined && mutation.baseVersion !== current.version;
+  if (collection.policy === 'reject_stale' && mutation.baseVersion !== current.version) {
+    return conflict('stale_version', mutation, current);
+  }
+  if (behind && collection.policy === 'merge') {
+    const overlapping = overlappingFields(mutation, current);
+    if (overlapping.length > 0) return conflict('field_conflict', mutation, current, overlapping);
+  }
+  const data = patchedData(mutation, current.data);
+  if (data instanceof Refused) return data;
+  const refused = checkStep(collection, current.data, data) ?? checkGuard(mutation, data);
+  if (refused) return refused;
+  const fieldVersions = { ...current.fieldVersions };
+  for (const field of touchedFields(mutation)) fieldVersions[field] = version;
+  const record = { partition, data, version, baseVersion: current.baseVersion, fieldVersions };
+  return { status: behind && collection.policy === 'merge' ? 'merged' : 'applied', record };
+}
+
+function remove({ collection, mutation, current }: Case): Outcome {
+  if (collection.policy === 'append_only')
+    return refuse('invalid_mutation', 'op', 'This collection only takes puts.');
+  if (!current) return refuse('not_found');
+  const mustMatch = collection.policy === 'reject_stale' || mutation.baseVersion !== undefined;
+  if (mustMatch && collection.policy !== 'last_write' && mutation.baseVersion !== current.version) {
+    return conflict('stale_version', mutation, current);
+  }
+  return { status: 'applied', record: null };
+}
+
+function patchedData(mutation: Mutation, current: RecordData): RecordData | Refused {
+  const data = { ...current, ...mutation.set };
+  for (const field of mutation.unset ?? []) Reflect.deleteProperty(data, field);
+  for (const [field, by] of Object.entries(mutation.increment ?? {})) {
+    const value = Object.hasOwn(data, field) ? data[field] : 0;
+    if (typeof value !== 'number')
+      return refuse('schema_violation', field, 'Only a number can be incremented.');
+    const sum = addNumbers(value, by);
+    if (!Number.isFinite(sum)) return refuse('schema_violation', field, 'The sum is out of range.');
+    data[field] = sum;
+  }
+  return data;
+}
+
+function touchedFields(mutation: Mutation): string[] {
+  const { set = {}, unset = [], increment = {} } = mutation;
+  return [...Object.keys(set), ...unset, ...Object.keys(increment)];
+}
+
+/** Fields set or removed here that others changed since `baseVersion`. Increments commute: they never overlap. */
+function overlappingFields(mutation: Mutation, current: WorkingRecord): string[] {
+  const base = mutation.baseVersion ?? 0;
+  return [...Object.keys(mutation.set ?? {}), ...(mutation.unset ?? [])].filter(
+    (field) => (ownValue(current.fieldVersions, field) ?? current.baseVersion) > base,
+  );
+}
+
+function checkGuard(mutation: Mutation, data: RecordData): Refused | undefined {
+  for (const [field, { min, max }] of Object.entries(mutation.guard ?? {})) {
+    const value = ownValue(data, field);
+    const holds = typeof value === 'number' && value >= (min ?? -Infinity) && value <= (max ?? Infinity);
+    if (!holds) return refuse('guard_failed', field);
+  }
+  return undefined;
+}
+
+function checkStep(collection: Collection, from: RecordData, to: RecordData): Refused | undefined {
+  if (!collection.states) return undefined;
+  const { field, steps } = collection.states;
+  const [before, after] = [from[field], to[field]];
+  if (before === after || typeof before !== 'string') return undefined;
+  const allowed = ownValue(steps, before) ?? [];
+  return typeof after === 'string' && allowed.includes(after)
+    ? undefined
+    : refuse('illegal_transition', field);
+}
+
+function checkRecord(context: Context, collection: Collection, outcome: Exclude<Outcome, Refused>): Outcome {
+  const { record } = outcome;
+  if (!record) return outcome;
+  if (collection.numbered !== undefined) {
+    record.data = {
+      ...record.data,
+      [collection.numbered]: context.records.nextNumber(collection.name, record.partition),
+    };
+  }
+  const fault = collection.findFault(record.data) ?? findUnstorable(record);
+  if (fault) return refuse('schema_violation', fault.path, fault.message);
+  if ((record.json ?? '').length > LIMITS.recordBytes)
+    return refuse('payload_too_large', '', 'The record is over 256 KiB.');
+  return outcome;
+}
+
+/** PostgreSQL's jsonb holds neither NUL nor half a surrogate pair; nor may a key reach an object's prototype. */
+function findUnstorable(record: WorkingRecord): { path: string; message: string } | undefined {
+  record.json = JSON.stringify(record.data);
+  if (/\\u(0000|d[89a-f])/i.test(record.json) && hasUnstorableText(record.data)) {
+    return { path: '', message: 'text must be well-formed Unicode without NUL' };
+  }
+  if (record.json.includes('"__proto__":'))
+    return { path: '__proto__', message: 'is not a name for a field' };
+  return undefined;
+}
+
+function hasUnstorableText(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\u0000') || !value.isWellFormed();
+  if (value === null || typeof value !== 'object') return false;
+  return Object.entries(value).some(([key, member]) => hasUnstorableText(key) || hasUnstorableText(member));
+}
+
+function ownValue<T>(object: Record<string, T>, key: string): T | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+function refuse(code: ErrorCode, path?: string, message?: string): Refused {
+  return new Refused({
+    status: 'rejected',
+    code,
+    message: message ?? ERRORS[code].message,
+    ...(path === undefined ? {} : { path }),
+  });
+}
+
+function conflict(
+  code: ErrorCode,
+  mutation: Mutation,
+  current: WorkingRecord | null,
+  fields?: string[],
+): Refused {
+  const pending = current !== null && pendingPlace(current.version) !== null;
+  return new Refused(
+    {
+      status: 'conflict',
+      code,
+      message: ERRORS[code].message,
+      conflict: {
+        yours: mutation.data ?? mutation.set ?? null,
+        theirs: current?.data ?? null,
+        ...(current && !pending ? { theirsVersion: current.version } : {}),
+        ...(fields ? { fields } : {}),
+      },
+    },
+    pending,
+  );
+}

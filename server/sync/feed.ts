@@ -1,0 +1,175 @@
+import type { Delta } from '../../protocol/sync.ts';
+import type { Sql } from '../db.ts';
+import type { Logger } from '../log.ts';
+import type { CommittedGroup } from './commit.ts';
+import { formatCursor } from './cursor.ts';
+import type { Position } from './cursor.ts';
+import type { Scope } from './scope.ts';
+import { viewOf } from './scope.ts';
+import type { Subscriber } from './subscriber.ts';
+import { TenantTail } from './tail.ts';
+import type { Segment } from './tail.ts';
+
+/** Caught-up subscribers of one scope: a frame is made and encoded once and serves them all. */
+export interface LiveRoom {
+  name: string;
+  scope: Scope;
+  /** Where all members are; pieces of the log with nothing for them are skipped until the next frame. */
+  cursor: Position;
+  members: Set<Subscriber>;
+}
+
+interface Frame {
+  delta: Delta;
+  bytes: number;
+}
+
+export interface FeedDeps {
+  sql: Sql;
+  log: Logger;
+  /** Sends a frame to everyone in a room with one encoding. */
+  emitToRoom: (room: string, frame: Delta) => void;
+  /** Bounds how many pages are read from the database at a time. */
+  read: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** After this time without anything visible, members are told how far the log has gone all the same. */
+const QUIET_MS = 1_000;
+
+/** One tenant's subscribers on one node: tail → rooms and pumps. Rights are the scope's; nothing here writes. */
+export class Feed {
+  readonly tenantId: number;
+  readonly sql: Sql;
+  readonly read: FeedDeps['read'];
+  readonly #deps: FeedDeps;
+  readonly #rooms = new Map<string, LiveRoom>();
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #frames = new WeakMap<Segment, Map<string, Frame>>();
+  #tail!: TenantTail;
+  #quiet: NodeJS.Timeout | undefined;
+
+  private constructor(deps: FeedDeps, tenantId: number) {
+    this.#deps = deps;
+    this.tenantId = tenantId;
+    this.sql = deps.sql;
+    this.read = deps.read;
+  }
+
+  /** Starts following the tenant's log at its present head. */
+  static async start(deps: FeedDeps, tenantId: number): Promise<Feed> {
+    const feed = new Feed(deps, tenantId);
+    feed.#tail = await TenantTail.start(deps, tenantId, (segment) => feed.#deliver(segment));
+    return feed;
+  }
+
+  get head(): Position {
+    return this.#tail.head;
+  }
+
+  get epoch(): string {
+    return this.#tail.epoch;
+  }
+
+  get size(): number {
+    return this.#subscribers.size;
+  }
+
+  offer(group: CommittedGroup): void {
+    this.#tail.offer(group);
+  }
+
+  advanceTo(version: number): void {
+    this.#tail.advanceTo(version);
+  }
+
+  findSegment(version: number): Segment | undefined {
+    return this.#tail.findSegment(version);
+  }
+
+  add(subscriber: Subscriber): void {
+    this.#subscribers.add(subscriber);
+    subscriber.pump();
+  }
+
+  remove(subscriber: Subscriber): void {
+    this.#subscribers.delete(subscriber);
+    subscriber.close();
+  }
+
+  /** Called by a subscriber that is at the head and has credit. */
+  joinRoom(subscriber: Subscriber): LiveRoom {
+    const { scope } = subscriber;
+    const name = `live:${this.tenantId}:${scope.key}`;
+    const room = this.#rooms.get(name) ?? { name, scope, cursor: this.head, members: new Set() };
+    this.#rooms.set(name, room);
+    // members may stand before a piece that held nothing for them: all must be at one cursor
+    this.#flush(room);
+    room.members.add(subscriber);
+    return room;
+  }
+
+  leaveRoom(room: LiveRoom, subscriber: Subscriber): void {
+    room.members.delete(subscriber);
+    if (room.members.size === 0) this.#rooms.delete(room.name);
+  }
+
+  onPumpError(subscriber: Subscriber, error: unknown): void {
+    this.#deps.log.warn({ err: error, tenantId: this.tenantId }, 'delivery stalled, trying again');
+    setTimeout(() => subscriber.pump(), 500).unref();
+  }
+
+  /** The frame of a segment for a scope, made once for all who need it. */
+  frameOf(scope: Scope, segment: Segment, from: Position): Frame {
+    const byScope = this.#frames.get(segment) ?? new Map<string, Frame>();
+    this.#frames.set(segment, byScope);
+    const key = `${scope.key}/${from.version}`;
+    const known = byScope.get(key);
+    if (known) return known;
+    const changes = viewOf(scope, segment.changes);
+    const delta = {
+      from: formatCursor(this.epoch, from, scope.key),
+      to: formatCursor(this.epoch, segment, scope.key),
+      more: false,
+      changes,
+    };
+    const frame = { delta, bytes: JSON.stringify(changes).length + 200 };
+    byScope.set(key, frame);
+    return frame;
+  }
+
+  close(): void {
+    clearTimeout(this.#quiet);
+    for (const subscriber of [...this.#subscribers]) this.remove(subscriber);
+  }
+
+  #deliver(segment: Segment): void {
+    for (const room of [...this.#rooms.values()]) {
+      const frame = this.frameOf(room.scope, segment, room.cursor);
+      if (frame.delta.changes.length > 0) this.#emit(room, frame, segment);
+    }
+    for (const subscriber of this.#subscribers) subscriber.pump();
+    this.#quiet ??= setTimeout(() => {
+      this.#quiet = undefined;
+      for (const room of [...this.#rooms.values()]) this.#flush(room);
+    }, QUIET_MS).unref();
+  }
+
+  /** Brings a room's members to the head over pieces that hold nothing for them. */
+  #flush(room: LiveRoom): void {
+    if (room.cursor.version === this.head.version) return;
+    const delta = {
+      from: formatCursor(this.epoch, room.cursor, room.scope.key),
+      to: formatCursor(this.epoch, this.head, room.scope.key),
+      more: false,
+      changes: [],
+    };
+    this.#emit(room, { delta, bytes: 200 }, this.head);
+  }
+
+  #emit(room: LiveRoom, frame: Frame, to: Position): void {
+    const position = { version: to.version, mark: to.mark };
+    room.cursor = position;
+    this.#deps.emitToRoom(room.name, frame.delta);
+    for (const member of [...room.members]) member.tookLive(position, frame.bytes);
+  }
+}

@@ -1,0 +1,88 @@
+import { AppError } from '../../protocol/errors.ts';
+
+/** Bounds of one queue (DESIGN 5.2): a group, and what may wait behind it. */
+const GROUP_ITEMS = 200;
+const GROUP_BYTES = 1024 * 1024;
+const WAITING_ITEMS = 10_000;
+const WAITING_BYTES = 64 * 1024 * 1024;
+
+interface Waiting<Item, Result> {
+  item: Item;
+  bytes: number;
+  resolve: (result: Result) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * A queue that works in groups: while one group runs the next one gathers, so that the cost of a commit is shared
+ * exactly when there is load; an item that finds the queue idle runs at once.
+ */
+export class GroupQueue<Item, Result> {
+  readonly #run: (items: Item[]) => Promise<(Result | Error)[]>;
+  #queue: Waiting<Item, Result>[] = [];
+  #bytes = 0;
+  #running = 0;
+  #idle: (() => void)[] = [];
+
+  /** `run` settles every item of a group: its result, or an Error. */
+  constructor(run: (items: Item[]) => Promise<(Result | Error)[]>) {
+    this.#run = run;
+  }
+
+  get waiting(): number {
+    return this.#queue.length + this.#running;
+  }
+
+  /** Adds an item; rejects with `busy` when too much is waiting. */
+  submit(item: Item, bytes: number): Promise<Result> {
+    if (this.#queue.length >= WAITING_ITEMS || this.#bytes + bytes > WAITING_BYTES) {
+      return Promise.reject(new AppError('busy', { retryAfterMs: 250 }));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ item, bytes, resolve, reject });
+      this.#bytes += bytes;
+      if (this.#running === 0 && this.#queue.length === 1) queueMicrotask(() => void this.#drain());
+    });
+  }
+
+  idle(): Promise<void> {
+    if (this.waiting === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#running > 0) return;
+    while (this.#queue.length > 0) {
+      const group = this.#takeGroup();
+      this.#running = group.length;
+      await this.#settle(group);
+      this.#running = 0;
+    }
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #settle(group: Waiting<Item, Result>[]): Promise<void> {
+    try {
+      const results = await this.#run(group.map(({ item }) => item));
+      group.forEach(({ resolve, reject }, i) => {
+        const result = results[i];
+        if (result instanceof Error) reject(result);
+        else resolve(result as Result);
+      });
+    } catch (error) {
+      for (const { reject } of group) reject(error as Error);
+    }
+  }
+
+  #takeGroup(): Waiting<Item, Result>[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#queue) {
+      if (count > 0 && (count >= GROUP_ITEMS || bytes + waiting.bytes > GROUP_BYTES)) break;
+      bytes += waiting.bytes;
+      count += 1;
+    }
+    this.#bytes -= bytes;
+    return this.#queue.splice(0, count);
+  }
+}

@@ -1,0 +1,149 @@
+import type { SnapshotRecord } from '../../protocol/sync.ts';
+import type { Sql } from '../db.ts';
+import type { LoggedChange } from './commit.ts';
+import type { Position } from './cursor.ts';
+import type { Scope } from './scope.ts';
+
+/** What the delivery path reads: the clock, pages of the log, pages of the records. */
+
+export interface Clock extends Position {
+  epoch: string;
+  floor: number;
+}
+
+/** Reads the tenant's clock and the mark of its newest version, in one statement. */
+export async function readClock(sql: Sql, tenantId: number): Promise<Clock | undefined> {
+  const [row] = await sql<{ head: number; epoch: string; floor: number; mark: number | null }>(
+    `SELECT v.head, v.epoch, v.floor,
+            (SELECT mark FROM changes c WHERE c.tenant_id = v.tenant_id AND c.version = v.head LIMIT 1) AS mark
+     FROM sync_versions v WHERE v.tenant_id = $1`,
+    [tenantId],
+  );
+  return row && { version: row.head, mark: row.mark ?? 0, epoch: row.epoch, floor: row.floor };
+}
+
+/** Reads the heads of many tenants, for the poll that bounds what a lost hint can cost. */
+export async function readHeads(sql: Sql, tenantIds: readonly number[]): Promise<Map<number, number>> {
+  const rows = await sql<{ tenant_id: number; head: number }>(
+    'SELECT tenant_id, head FROM sync_versions WHERE tenant_id = ANY($1)',
+    [tenantIds],
+  );
+  return new Map(rows.map((row) => [row.tenant_id, row.head]));
+}
+
+/** The mark of one version in the log; undefined when the log does not have it. */
+export async function findMark(sql: Sql, tenantId: number, version: number): Promise<number | undefined> {
+  const [row] = await sql<{ mark: number }>(
+    'SELECT mark FROM changes WHERE tenant_id = $1 AND version = $2 LIMIT 1',
+    [tenantId, version],
+  );
+  return row?.mark;
+}
+
+/** A contiguous piece of the log: every change of the versions behind `after` up to `to`. */
+export interface LogPage extends Position {
+  changes: LoggedChange[];
+}
+
+/** Rows looked at to find where a page ends; it always ends between two versions. */
+const PAGE_ROWS = 6_000;
+const PAGE_BYTES = 768 * 1024;
+
+interface ChangeRow {
+  version: number;
+  idx: number;
+  collection: string;
+  record_id: string;
+  op: 'put' | 'delete';
+  partition: string;
+  prev_partition: string | null;
+  data: Record<string, unknown> | null;
+  bytes: number;
+  at: Date;
+  mark: number;
+  principal: string;
+  client_id: string | null;
+  seq: number | null;
+}
+
+/**
+ * Reads the log behind a version: whole versions, about `PAGE_BYTES` of them. Because versions become visible in
+ * order, what this finds is complete up to its last version.
+ */
+export async function readLogPage(sql: Sql, tenantId: number, after: number): Promise<LogPage | undefined> {
+  const rows = await sql<ChangeRow>(
+    `WITH near AS (
+       SELECT version, bytes FROM changes WHERE tenant_id = $1 AND version > $2 ORDER BY version, idx LIMIT $3
+     ), sums AS (
+       SELECT version, sum(sum(bytes + 150)) OVER (ORDER BY version) - sum(bytes + 150) AS before
+       FROM near GROUP BY version
+     )
+     SELECT version, idx, collection, record_id, op, partition, prev_partition, data, bytes, at, mark, principal,
+            client_id, seq
+     FROM changes
+     WHERE tenant_id = $1 AND version > $2 AND version <= (SELECT max(version) FROM sums WHERE before < $4)
+     ORDER BY version, idx`,
+    [tenantId, after, PAGE_ROWS, PAGE_BYTES],
+  );
+  const last = rows.at(-1);
+  if (!last) return undefined;
+  return { version: last.version, mark: last.mark, changes: rows.map(toLoggedChange) };
+}
+
+function toLoggedChange(row: ChangeRow): LoggedChange {
+  return {
+    version: row.version,
+    index: row.idx,
+    collection: row.collection,
+    id: row.record_id,
+    op: row.op,
+    partition: row.partition,
+    prevPartition: row.prev_partition,
+    ...(row.data ? { data: row.data } : {}),
+    recordVersion: row.version,
+    at: row.at.toISOString(),
+    by: {
+      principal: row.principal,
+      ...(row.client_id === null ? {} : { clientId: row.client_id }),
+      ...(row.seq === null ? {} : { seq: row.seq }),
+    },
+    mark: row.mark,
+    bytes: row.bytes,
+  };
+}
+
+/** A place in the order of a snapshot: collection, then id. */
+export interface SnapshotPlace {
+  collection: string;
+  id: string;
+}
+
+/** Reads the next records of a scope's snapshot, in (collection, id) order; an empty page ends it. */
+export async function readSnapshotPage(
+  sql: Sql,
+  tenantId: number,
+  scope: Scope,
+  page: { after: SnapshotPlace; limit: number },
+): Promise<SnapshotRecord[]> {
+  const names = [...scope.collections.keys()].sort().filter((name) => name >= page.after.collection);
+  for (const name of names) {
+    const partitions = scope.collections.get(name);
+    const after = name === page.after.collection ? page.after.id : '';
+    const rows = await sql<{ id: string; partition: string; version: number; data: Record<string, unknown> }>(
+      `SELECT id, partition, version, data FROM records
+       WHERE tenant_id = $1 AND collection = $2 AND id > $3 ${partitions ? 'AND partition = ANY($5)' : ''}
+       ORDER BY id LIMIT $4`,
+      [tenantId, name, after, page.limit, ...(partitions ? [[...partitions]] : [])],
+    );
+    if (rows.length > 0) {
+      return rows.map((row) => ({
+        collection: name,
+        id: row.id,
+        partition: row.partition,
+        data: row.data,
+        recordVersion: row.version,
+      }));
+    }
+  }
+  return [];
+}

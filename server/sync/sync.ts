@@ -1,0 +1,267 @@
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Hello, HelloReply, Push, PushVerdict, Subscription, SyncAck } from '../../protocol/sync.ts';
+import { PROTOCOL_VERSION } from '../../protocol/version.ts';
+import { principalKey } from '../auth/principal.ts';
+import type { Principal } from '../auth/principal.ts';
+import type { Database } from '../db.ts';
+import type { Hints } from '../hints.ts';
+import type { Logger } from '../log.ts';
+import { createCollections } from './collections.ts';
+import type { Collections } from './collections.ts';
+import { parseCursor, parsePage } from './cursor.ts';
+import { Feed } from './feed.ts';
+import type { FeedDeps } from './feed.ts';
+import { createGate } from './gate.ts';
+import { findMark, readClock, readHeads } from './log.ts';
+import type { Clock, SnapshotPlace } from './log.ts';
+import { createPusher } from './push.ts';
+import type { PushOrigin } from './push.ts';
+import { createScope } from './scope.ts';
+import type { Scope } from './scope.ts';
+import { Subscriber } from './subscriber.ts';
+import type { FrameSink } from './subscriber.ts';
+
+export interface SyncDeps {
+  db: Database;
+  hints: Hints;
+  log: Logger;
+  emitToRoom: FeedDeps['emitToRoom'];
+  /** For fault tests; see PushDeps. */
+  afterCommit?: (() => Promise<void>) | undefined;
+  /** Bounds of the poll that finds what a lost hint hid, in milliseconds. */
+  poll?: { minMs: number; maxMs: number } | undefined;
+}
+
+/** The sync core of one node. */
+export interface Sync {
+  collections: Collections;
+  /** Says hello for an installation: where its sequence stands, and how its subscriber starts. */
+  hello(
+    origin: { principal: Principal; ip?: string | undefined },
+    hello: Hello,
+    sink: FrameSink,
+  ): Promise<SyncSession>;
+  /** Applies a batch once; see Pusher.push. */
+  push(origin: PushOrigin, batch: Push): Promise<PushVerdict>;
+  /** Follows a tenant's log without a socket, for what the gateway itself derives from it (chat). */
+  follow(tenantId: number): Promise<Feed>;
+  /** Where a tenant's log stands. */
+  readClock(tenantId: number): Promise<Clock | undefined>;
+  /** Batches waiting or running, for metrics and draining. */
+  readonly waiting: number;
+  idle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a socket holds after its hello. */
+export interface SyncSession {
+  reply: HelloReply;
+  clientId: string;
+  incarnation: string;
+  maxMutations: number;
+  readonly subscriber: Subscriber;
+  /** Starts the flow of frames: after the reply has been sent. */
+  start(): void;
+  acknowledge(ack: SyncAck): void;
+  subscribe(principal: Principal, subscriptions: readonly Subscription[]): void;
+  close(): void;
+}
+
+/** Pages read from the database at a time, over all subscribers of the node. */
+const CONCURRENT_READS = 4;
+
+export function createSync(deps: SyncDeps): Sync {
+  const collections = createCollections();
+  const feeds = new Map<number, Promise<Feed>>();
+  const started = new Map<number, Feed>();
+  const feedDeps: FeedDeps = {
+    sql: deps.db.sql,
+    log: deps.log,
+    emitToRoom: deps.emitToRoom,
+    read: createGate(CONCURRENT_READS),
+  };
+  const follow = (tenantId: number): Promise<Feed> => {
+    const feed = feeds.get(tenantId) ?? startFeed(tenantId);
+    feeds.set(tenantId, feed);
+    return feed;
+  };
+  const startFeed = async (tenantId: number): Promise<Feed> => {
+    try {
+      const feed = await Feed.start(feedDeps, tenantId);
+      started.set(tenantId, feed);
+      return feed;
+    } catch (error) {
+      feeds.delete(tenantId);
+      throw error;
+    }
+  };
+  const pusher = createPusher({
+    pool: deps.db.syncPool,
+    collections,
+    afterCommit: deps.afterCommit,
+    onCommitted(tenantId, group) {
+      started.get(tenantId)?.offer(group);
+      deps.hints.publish('version', `${tenantId}:${group.to}`);
+    },
+  });
+  const stopHints = deps.hints.subscribe('version', (body) => {
+    const [tenantId, version] = body.split(':').map(Number);
+    if (tenantId !== undefined && version !== undefined) started.get(tenantId)?.advanceTo(version);
+  });
+  const stopPoll = startPoll(deps, started);
+  return {
+    collections,
+    hello: (origin, hello, sink) => sayHello({ deps, collections, follow }, origin, { hello, sink }),
+    push: (origin, batch) => pusher.push(origin, batch),
+    follow,
+    readClock: (tenantId) => readClock(deps.db.sql, tenantId),
+    get waiting() {
+      return pusher.waiting;
+    },
+    idle: () => pusher.idle(),
+    async close() {
+      stopHints();
+      stopPoll();
+      for (const feed of started.values()) feed.close();
+      await pusher.idle();
+    },
+  };
+}
+
+/** Polls the clock rows of followed tenants, faster while hints turn out to be missing (DESIGN 7). */
+function startPoll(deps: SyncDeps, feeds: ReadonlyMap<number, Feed>): () => void {
+  const { minMs, maxMs } = deps.poll ?? { minMs: 250, maxMs: 2_000 };
+  let wait = maxMs;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const poll = async (): Promise<void> => {
+    let missed = false;
+    if (feeds.size > 0) {
+      const heads = await readHeads(deps.db.sql, [...feeds.keys()]);
+      for (const [tenantId, head] of heads) {
+        const feed = feeds.get(tenantId);
+        if (feed && head > feed.head.version) missed = true;
+        feed?.advanceTo(head);
+      }
+    }
+    wait = missed ? minMs : Math.min(maxMs, wait * 2);
+  };
+  const schedule = (): void => {
+    timer = setTimeout(() => {
+      poll()
+        .catch((error: unknown) => deps.log.debug({ err: error }, 'poll failed'))
+        .finally(() => {
+          if (!stopped) schedule();
+        });
+    }, wait);
+  };
+  schedule();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+interface HelloContext {
+  deps: SyncDeps;
+  collections: Collections;
+  follow: (tenantId: number) => Promise<Feed>;
+}
+
+async function sayHello(
+  context: HelloContext,
+  origin: { principal: Principal },
+  request: { hello: Hello; sink: FrameSink },
+): Promise<SyncSession> {
+  const { hello, sink } = request;
+  if (hello.protocol !== PROTOCOL_VERSION) throw new AppError('unsupported_protocol');
+  const scope = createScope(origin.principal, context.collections, hello.subscribe);
+  const { tenantId } = origin.principal;
+  const lastSeq = await registerClient(context.deps.db, origin.principal, hello);
+  const feed = await context.follow(tenantId);
+  const start = await decideStart(context.deps.db, feed, scope, hello.cursor);
+  let subscriber = new Subscriber(feed, sink, scope, start);
+  return {
+    reply: {
+      ok: true,
+      epoch: feed.epoch,
+      head: feed.head.version,
+      lastSeq,
+      mode: start.mode,
+      credits: LIMITS.creditFrames,
+      serverTime: new Date().toISOString(),
+    },
+    clientId: hello.clientId,
+    incarnation: hello.incarnation,
+    maxMutations: Math.min(hello.limits?.batchMutations ?? LIMITS.batchMutations, LIMITS.batchMutationsMax),
+    get subscriber() {
+      return subscriber;
+    },
+    start: () => feed.add(subscriber),
+    acknowledge: (ack) => acknowledge(subscriber, ack),
+    subscribe(principal, subscriptions) {
+      const wider = createScope(principal, context.collections, subscriptions);
+      feed.remove(subscriber);
+      subscriber = new Subscriber(feed, sink, wider, { cursor: feed.head, snapshot: FIRST_PAGE });
+      feed.add(subscriber);
+    },
+    close: () => feed.remove(subscriber),
+  };
+}
+
+const FIRST_PAGE: SnapshotPlace = { collection: '', id: '' };
+
+type Start = {
+  mode: HelloReply['mode'];
+  cursor: { version: number; mark: number };
+  snapshot: SnapshotPlace | null;
+};
+
+/** Decides whether a cursor can be resumed from, and what happens instead when it cannot; never a silent gap (I9). */
+async function decideStart(db: Database, feed: Feed, scope: Scope, cursor: string | null): Promise<Start> {
+  if (cursor === null) return { mode: 'snapshot', cursor: feed.head, snapshot: FIRST_PAGE };
+  const reset: Start = { mode: 'reset', cursor: feed.head, snapshot: FIRST_PAGE };
+  const page = parsePage(cursor);
+  const position = page ?? parseCursor(cursor);
+  const clock = await readClock(db.sql, feed.tenantId);
+  if (!position || !clock || position.scope !== scope.key || position.epoch !== clock.epoch.slice(0, 8))
+    return reset;
+  feed.advanceTo(clock.version);
+  if (position.version > clock.version || position.version < clock.floor) return reset;
+  const mark = position.version === 0 ? 0 : await findMark(db.sql, feed.tenantId, position.version);
+  if (mark !== position.mark) return reset;
+  const from = { version: position.version, mark: position.mark };
+  if (page) return { mode: 'snapshot', cursor: from, snapshot: { collection: page.collection, id: page.id } };
+  return { mode: 'resume', cursor: from, snapshot: null };
+}
+
+function acknowledge(subscriber: Subscriber, ack: SyncAck): void {
+  if ('page' in ack) {
+    subscriber.acknowledge({ page: ack.page });
+    return;
+  }
+  const position = parseCursor(ack.to);
+  if (position) subscriber.acknowledge({ version: position.version });
+}
+
+/** Makes the installation known, or finds it again; it belongs to the principal that came first. */
+async function registerClient(db: Database, principal: Principal, hello: Hello): Promise<number> {
+  const [row] = await db.sql<{ last_seq: number; principal: string }>(
+    `INSERT INTO sync_clients (tenant_id, client_id, incarnation, principal, app_name, app_version)
+     VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (tenant_id, client_id, incarnation) DO UPDATE
+       SET last_seen_at = now(), app_name = excluded.app_name, app_version = excluded.app_version
+     RETURNING last_seq, principal`,
+    [
+      principal.tenantId,
+      hello.clientId,
+      hello.incarnation,
+      principalKey(principal),
+      hello.app?.name ?? null,
+      hello.app?.version ?? null,
+    ],
+  );
+  if (row?.principal !== principalKey(principal)) throw new AppError('client_mismatch');
+  return row.last_seq;
+}

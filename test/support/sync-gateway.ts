@@ -1,0 +1,249 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { io as connect } from 'socket.io-client';
+import type { Socket } from 'socket.io-client';
+import { AppError } from '../../protocol/errors.ts';
+import type {
+  Delta,
+  HelloAck,
+  HelloReply,
+  Mutation,
+  PushAck,
+  Snapshot,
+  Subscription,
+} from '../../protocol/sync.ts';
+import { createSocketRegistry } from '../../server/auth/live-sockets.ts';
+import { parseGrants } from '../../server/auth/principal.ts';
+import type { Principal } from '../../server/auth/principal.ts';
+import { openDatabase } from '../../server/db.ts';
+import type { Database } from '../../server/db.ts';
+import { createLocalHints } from '../../server/hints.ts';
+import type { Hints } from '../../server/hints.ts';
+import { createIo } from '../../server/io.ts';
+import { createLogger } from '../../server/log.ts';
+import { createMetrics } from '../../server/metrics.ts';
+import { serveSync } from '../../server/socket.ts';
+import type { Doorkeeper } from '../../server/sockets/guards.ts';
+import { watchDrain } from '../../server/sockets/drain-watch.ts';
+import { createSync } from '../../server/sync/sync.ts';
+import type { Sync, SyncDeps } from '../../server/sync/sync.ts';
+import { createDatabase } from './database.ts';
+
+/** The sync core on a real socket and a real database, with tokens made up by the test instead of identity. */
+export interface SyncGateway {
+  url: string;
+  db: Database;
+  databaseUrl: string;
+  sync: Sync;
+  hints: Hints;
+  close(): Promise<void>;
+}
+
+export interface GatewayOptions extends Partial<Pick<SyncDeps, 'afterCommit' | 'poll' | 'hints'>> {
+  databaseUrl?: string;
+}
+
+export async function startSyncGateway(options: GatewayOptions = {}): Promise<SyncGateway> {
+  const databaseUrl = options.databaseUrl ?? (await createDatabase());
+  const db = await openDatabase({ url: databaseUrl, migrate: false });
+  const hints = options.hints ?? createLocalHints();
+  const log = createLogger('silent');
+  const http = createServer();
+  const io = createIo(http, () => true);
+  const sync = createSync({
+    db,
+    hints,
+    log,
+    afterCommit: options.afterCommit,
+    poll: options.poll,
+    emitToRoom: (room, frame) => void io.of('/sync').local.to(room).emit('sync:delta', frame),
+  });
+  const metrics = createMetrics();
+  serveSync(io, { identity: createTestDoorkeeper(), sync, log, metrics, trustProxy: false });
+  const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc(), 200);
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    db,
+    databaseUrl,
+    sync,
+    hints,
+    async close() {
+      stopWatch();
+      await sync.close();
+      await io.close();
+      await hints.close();
+      await db.close();
+    },
+  };
+}
+
+/** A token is the principal itself: who it names is who comes in. */
+export interface TestToken {
+  id?: string;
+  tenantId?: number;
+  partitions?: string[];
+  scopes?: string[];
+  ttlMs?: number;
+}
+
+export function tokenFor(token: TestToken = {}): string {
+  return JSON.stringify({ id: randomUUID(), ...token });
+}
+
+function createTestDoorkeeper(): Doorkeeper {
+  return {
+    authenticate: (text) => Promise.resolve(toPrincipal(text)),
+    current: (principal) => Promise.resolve(principal),
+    sockets: createSocketRegistry(() => false),
+  };
+}
+
+function toPrincipal(text: string): Principal {
+  let token: TestToken;
+  try {
+    token = JSON.parse(text) as TestToken;
+  } catch {
+    throw new AppError('invalid_token');
+  }
+  return {
+    tenantId: token.tenantId ?? 1,
+    kind: 'client',
+    id: token.id ?? '',
+    name: 'test',
+    sessionId: token.id ?? '',
+    scopes: new Set(token.scopes ?? ['sync:read', 'sync:write']),
+    grants: parseGrants(token.partitions ?? ['*']),
+    expiresAt: Date.now() + (token.ttlMs ?? 900_000),
+  };
+}
+
+/** A client written from CONTRACT.md alone: no SDK, so that a fault of the SDK cannot hide one of the gateway. */
+export interface WireClient {
+  socket: Socket;
+  clientId: string;
+  incarnation: string;
+  deltas: Delta[];
+  snapshots: Snapshot[];
+  /** Where it stands, and the records it has: applied with the gap check of docs/PROTOCOL.md. */
+  cursor: string | null;
+  records: Map<string, { data: unknown; version: number }>;
+  /** Every change it applied: `version.index`, in order. */
+  applied: string[];
+  faults: string[];
+  nextSeq: number;
+  hello(options?: { subscribe?: Subscription[]; cursor?: string | null }): Promise<HelloReply>;
+  request<T = unknown>(event: string, body: unknown): Promise<T>;
+  push(
+    mutations: Mutation[],
+    options?: { seq?: number; batchId?: string; atomic?: boolean },
+  ): Promise<PushAck>;
+  close(): void;
+}
+
+export interface WireOptions {
+  token?: string;
+  clientId?: string;
+  incarnation?: string;
+  /** Acknowledge frames as they come (left out: yes). */
+  acks?: boolean;
+  /** The known-bad variant: take any frame, whatever its `from`. */
+  noGapCheck?: boolean;
+}
+
+export async function connectWire(url: string, options: WireOptions = {}): Promise<WireClient> {
+  const socket = connect(`${url}/sync`, {
+    transports: ['websocket'],
+    reconnection: false,
+    forceNew: true,
+    auth: { token: options.token ?? tokenFor() },
+  });
+  const client = createWireClient(socket, options);
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', () => resolve());
+    socket.once('connect_error', (error) => {
+      socket.close();
+      reject(error);
+    });
+  });
+  return client;
+}
+
+function createWireClient(socket: Socket, options: WireOptions): WireClient {
+  const client: WireClient = {
+    socket,
+    clientId: options.clientId ?? randomUUID(),
+    incarnation: options.incarnation ?? randomUUID(),
+    deltas: [],
+    snapshots: [],
+    cursor: null,
+    records: new Map(),
+    applied: [],
+    faults: [],
+    nextSeq: 1,
+    request: async <T>(event: string, body: unknown) =>
+      (await socket.timeout(10_000).emitWithAck(event, body)) as T,
+    async hello({ subscribe = ALL, cursor = client.cursor } = {}) {
+      const { clientId, incarnation } = client;
+      const body = { protocol: 1, clientId, incarnation, cursor, subscribe };
+      const reply = await client.request<HelloAck>('sync:hello', body);
+      if (!reply.ok) throw Object.assign(new Error(reply.error.code), reply.error);
+      client.nextSeq = reply.lastSeq + 1;
+      if (reply.mode !== 'resume') client.records.clear();
+      return reply;
+    },
+    push(mutations, { seq = client.nextSeq++, batchId = randomUUID(), atomic } = {}) {
+      const flag = atomic === undefined ? {} : { atomic };
+      return client.request<PushAck>('sync:push', { seq, batchId, mutations, ...flag });
+    },
+    close: () => void socket.close(),
+  };
+  const ack = (body: unknown): void => void (options.acks !== false && socket.emit('sync:ack', body));
+  socket.on('sync:snapshot', (frame: Snapshot) => {
+    client.snapshots.push(frame);
+    for (const record of frame.records) {
+      client.records.set(`${record.collection}/${record.id}`, {
+        data: record.data,
+        version: record.recordVersion,
+      });
+    }
+    if (!frame.more) client.cursor = frame.at;
+    ack({ page: frame.page });
+  });
+  socket.on('sync:delta', (frame: Delta) => {
+    client.deltas.push(frame);
+    if (frame.from !== client.cursor && options.noGapCheck !== true) client.faults.push(`gap: ${frame.from}`);
+    applyDelta(client, frame);
+    ack({ to: frame.to });
+  });
+  return client;
+}
+
+export const ALL: Subscription[] = ['fatura', 'stoku', 'porosia', 'assets', 'settings'].map((collection) => ({
+  collection,
+}));
+
+function applyDelta(client: WireClient, frame: Delta): void {
+  for (const change of frame.changes) {
+    const key = `${change.collection}/${change.id}`;
+    client.applied.push(`${change.version}.${change.index}`);
+    if ((client.records.get(key)?.version ?? 0) > change.recordVersion) continue;
+    if (change.op === 'put') client.records.set(key, { data: change.data, version: change.recordVersion });
+    else client.records.delete(key);
+  }
+  client.cursor = frame.to;
+}
+
+/** Waits until a condition holds; throws with what it waited for. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  ms = 10_000,
+): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
