@@ -28,8 +28,10 @@ export function watchDrain(io: Server, onStalled: () => void, checkMs = 1_000): 
     for (const [connection, drained] of lastDrain) {
       const waiting = connection.writeBuffer.length > 0 || !connection.transport.writable;
       if (!waiting) lastDrain.set(connection, now);
-      else if (now - drained > STALL_MS || connection.writeBuffer.length > QUEUED_PACKETS)
-        onStalled(connection.id);
+      else if (now - drained > STALL_MS || connection.writeBuffer.length > QUEUED_PACKETS) {
+        onStalled();
+        connection.close(true);
+      }
     }
   }, checkMs);
   return () => clearInterval(timer);
