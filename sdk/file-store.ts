@@ -66,7 +66,7 @@ export interface EnqueueTransaction {
 export interface FileStore extends Store {
   /** Throws SluiceError `closed` before `open()`. */
   readonly database: Database;
-  /** Why the incarnation was renewed at this opening, if it was. */
+  /** Whether the file was found to be a copy at this opening, and the incarnation renewed. */
   readonly restored: boolean;
   /** Runs fn in one BEGIN IMMEDIATE transaction, so that captured rows move to the outbox together or not at all. */
   enqueueInTransaction<T>(fn: (transaction: EnqueueTransaction) => T): T;
@@ -123,7 +123,10 @@ class SqliteStore implements FileStore {
     attempt(() => {
       const opened = this.#opened;
       this.#opened = undefined;
-      if (opened && this.#options.path !== undefined) opened.database.close();
+      if (!opened || this.#options.path === undefined) return;
+      // Prepared statements keep SQLite from tidying up by itself: without this the file alone would not be whole.
+      if (this.#options.readOnly !== true) opened.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      opened.database.close();
     });
 
   identity = (): Promise<Identity> => attempt(() => readIdentity(this.#use().tables));

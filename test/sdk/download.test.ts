@@ -132,10 +132,10 @@ describe('sdk downloads', () => {
   it('[S] a page and its resume position are one transaction: a page that is not stored is asked for again', async () => {
     for (const id of ['a', 'b', 'c']) gateway.commit(put(id));
     const store = createMemoryStore();
-    const { applySnapshot } = store;
+    const applySnapshot = store.applySnapshot.bind(store);
     let fail = true;
     store.applySnapshot = (page) => {
-      if (!fail || page.more) return applySnapshot.call(store, page);
+      if (!fail || page.more) return applySnapshot(page);
       fail = false;
       return Promise.reject(new Error('disk full'));
     };

@@ -170,10 +170,7 @@ class Fake implements FakeGateway {
 
   #hello(socket: Socket, body: Hello, ack: (reply: HelloReply) => void): void {
     this.hellos.push(body);
-    const [epoch, version = '', page] = (body.cursor ?? '').split('.');
-    const known = epoch === this.epoch && Number(version) >= this.#floor;
-    const mode =
-      body.cursor === null ? 'snapshot' : !known ? 'reset' : page === undefined ? 'resume' : 'snapshot';
+    const { mode, version, page } = this.#modeOf(body);
     ack({
       ok: true,
       epoch: this.epoch,
@@ -186,11 +183,20 @@ class Fake implements FakeGateway {
     });
     socket.data = { clientId: body.clientId, incarnation: body.incarnation };
     const goesOn = mode !== 'reset' && body.cursor !== null;
-    const cursor = goesOn ? Number(version) : this.#head;
+    const cursor = goesOn ? version : this.#head;
     const subscriber = { socket, cursor, unacked: 0, credits: this.credits };
-    if (mode !== 'resume' && !this.#sendSnapshot(socket, cursor, goesOn ? Number(page) : 0)) return;
+    if (mode !== 'resume' && !this.#sendSnapshot(socket, cursor, goesOn ? page : 0)) return;
     this.#subscribers.set(socket.id, subscriber);
     this.#pump(subscriber);
+  }
+
+  #modeOf(body: Hello): { mode: HelloReply['mode']; version: number; page: number } {
+    const [epoch, version, page] = (body.cursor ?? '').split('.');
+    const known = epoch === this.epoch && Number(version) >= this.#floor;
+    const at = { version: Number(version), page: Number(page) };
+    if (body.cursor === null) return { mode: 'snapshot', ...at };
+    if (!known) return { mode: 'reset', ...at };
+    return { mode: page === undefined ? 'resume' : 'snapshot', ...at };
   }
 
   /** Pages without credits; false when the connection was cut on the way. */

@@ -27,7 +27,7 @@ export function put(id: string, data: Record<string, unknown> = {}, collection =
 export interface Watched {
   client: SyncClient;
   events: { name: keyof SyncEvents; body: unknown }[];
-  of<E extends keyof SyncEvents>(name: E): SyncEvents[E][];
+  of: <E extends keyof SyncEvents>(name: E) => SyncEvents[E][];
 }
 
 const opened = new Set<SyncClient>();
