@@ -194,7 +194,7 @@ class StoreSyncClient implements SyncClient {
   }
 
   async #hello(channel: Channel, position: Position): Promise<HelloReply> {
-    const { store, app, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
+    const { store, app, batchMutations, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
     const { clientId, incarnation } = await store.identity();
     const answer = await channel.request(
       'sync:hello',
@@ -204,6 +204,7 @@ class StoreSyncClient implements SyncClient {
         incarnation,
         cursor: position.page ?? position.cursor,
         subscribe: this.#subscribe,
+        ...(batchMutations === undefined ? {} : { limits: { batchMutations } }),
         app: { name: 'sluice-sdk', version: SLUICE_VERSION, ...app, queue: await store.outboxCount() },
       },
       timeoutMs,

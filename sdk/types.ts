@@ -75,6 +75,8 @@ export interface SyncClientOptions extends EngineOptions {
   app?: { name: string; version: string };
   /** Batches and bytes sent and not yet answered. Left out: 16 and 512 KiB. */
   window?: { batches?: number; bytes?: number };
+  /** Mutations one batch may have on this connection, at most 5,000. Left out: the gateway's usual 1,000. */
+  batchMutations?: number;
 }
 
 export type SyncState = LinkState;
