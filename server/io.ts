@@ -3,7 +3,7 @@ import { Server } from 'socket.io';
 import { LIMITS } from '../protocol/limits.ts';
 
 /** Which origins a browser may connect from; a client that sends none is no browser. */
-export type OriginCheck = (origin: string | undefined, host: string | undefined) => boolean;
+export type OriginCheck = (origin: string | undefined) => boolean;
 
 /**
  * Socket.IO as a transport only (DESIGN 5.7): WebSocket, no compression, no connection-state recovery, a short time to
@@ -20,9 +20,9 @@ export function createIo(http: HttpServer, allowOrigin: OriginCheck): Server {
     pingTimeout: 20_000,
     // room for a batch at its limit plus its envelope; what is over it is refused by its own code
     maxHttpBufferSize: LIMITS.batchBytes * 4,
-    cors: { origin: (origin, done) => done(null, allowOrigin(origin, undefined)), credentials: true },
+    cors: { origin: (origin, done) => done(null, allowOrigin(origin)), credentials: true },
     allowRequest: (request, done) => {
-      const allowed = allowOrigin(request.headers.origin, request.headers.host);
+      const allowed = allowOrigin(request.headers.origin);
       done(allowed ? null : 'origin_refused', allowed);
     },
   });

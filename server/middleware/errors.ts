@@ -26,7 +26,7 @@ export function writeProblem(ctx: Context, refusal: AppError): void {
   ctx.status = refusal.status;
   if (retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
   ctx.body = {
-    type: `https://sluice.invalid/errors/${refusal.code}`,
+    type: `urn:sluice:error:${refusal.code}`,
     title: STATUS_CODES[refusal.status] ?? 'Error',
     status: refusal.status,
     detail: refusal.message,

@@ -4,7 +4,7 @@ import { send } from '@koa/send';
 import type { Middleware } from 'koa';
 
 /** Built by `npm run build`; from the source and from dist/ alike. */
-const ROOTS = ['../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+const ROOTS = ['../../web/', '../../dist/web/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 /** Paths that belong to programs: an unknown one is an error, not the page. */
 const API =

@@ -1,0 +1,25 @@
+import type { Middleware } from 'koa';
+import type { Logger } from '../log.ts';
+import type { Principal } from '../auth/principal.ts';
+import { principalKey } from '../auth/principal.ts';
+
+/** One wide line per request at its end; never the body, the query or a header that could hold a secret. */
+export function accessLog(log: Logger): Middleware {
+  return async (ctx, next) => {
+    const started = performance.now();
+    await next();
+    const principal = ctx.state['principal'] as Principal | undefined;
+    log.info(
+      {
+        method: ctx.method,
+        path: ctx.path,
+        status: ctx.status,
+        ms: Math.round((performance.now() - started) * 10) / 10,
+        requestId: ctx.state['requestId'] as string,
+        ip: ctx.ip,
+        ...(principal ? { principal: principalKey(principal), tenantId: principal.tenantId } : {}),
+      },
+      'request',
+    );
+  };
+}

@@ -1,0 +1,26 @@
+import type { Config } from './config.ts';
+import type { OriginCheck } from './io.ts';
+
+/**
+ * Which origins a browser may come from: the gateway's own address (PUBLIC_URL, or where it listens) and CORS_ORIGINS.
+ * Never what the request's own Host says, for an attacker's page can have any name resolve to this machine.
+ */
+export function createOriginCheck(config: Config, issuer: () => string): OriginCheck {
+  const further = new Set(config.CORS_ORIGINS.map((origin) => origin.replace(/\/$/, '')));
+  return (origin) => {
+    // no browser, or a same-origin GET: there is nothing of a user's to ride on
+    if (origin === undefined) return true;
+    return further.has(origin) || ownOrigins(issuer()).has(origin);
+  };
+}
+
+/** An address on this machine is the same place under each of its names. */
+function ownOrigins(url: string): Set<string> {
+  const { origin, protocol, hostname, port } = new URL(url);
+  const own = new Set([origin]);
+  if (['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {
+    for (const name of ['localhost', '127.0.0.1', '[::1]'])
+      own.add(`${protocol}//${name}${port ? `:${port}` : ''}`);
+  }
+  return own;
+}
