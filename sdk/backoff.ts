@@ -9,14 +9,16 @@ const REFUSED_FACTOR = 10;
 
 /**
  * Milliseconds before try number `attempt` (0, 1, 2…): full jitter, random(0, min(cap, base * 2^attempt)), so that
- * clients which lost the same gateway do not return together. What the gateway advised is a lower bound.
+ * clients which lost the same gateway do not return together. What the gateway advised is a lower bound, and a short
+ * advice (`busy`: in 1 ms) makes a short jitter.
  */
 export function retryDelay(
   backoff: Backoff,
   random: () => number,
   { attempt, advisedMs = 0 }: { attempt: number; advisedMs?: number | undefined },
 ): number {
-  const bound = Math.min(backoff.capMs, backoff.baseMs * 2 ** Math.min(attempt, 30));
+  const base = advisedMs > 0 ? Math.min(advisedMs, backoff.baseMs) : backoff.baseMs;
+  const bound = Math.min(backoff.capMs, base * 2 ** Math.min(attempt, 30));
   return Math.round(advisedMs + random() * bound);
 }
 

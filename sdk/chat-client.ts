@@ -13,7 +13,7 @@ import type { Emitter } from './emitter.ts';
 import { createEmitter, toError } from './emitter.ts';
 import { ApiError, ConnectRefused, SluiceError } from './errors.ts';
 import type { Link, Welcome } from './link.ts';
-import { createLink } from './link.ts';
+import { adviceOf, createLink } from './link.ts';
 import type { RoomOrder } from './room-order.ts';
 import { createRoomOrder } from './room-order.ts';
 import type {
@@ -206,7 +206,7 @@ class LinkedChatClient implements ChatClient {
   #retry(pending: Pending, error: Error): void {
     // Without an answer it stays pending: the next connection sends it again.
     if (!(error instanceof ApiError)) return;
-    const advice = adviceOf(error);
+    const advice = adviceOf(error.code);
     if (advice === 'auth') {
       this.#link.drop(new ConnectRefused(error.code, error.message));
       return;
@@ -273,9 +273,4 @@ function accept<T>(schema: z.ZodType<T>, answer: unknown): T {
 function toApiError({ code, message, retryAfterMs }: WireError): ApiError {
   const table: Record<string, { status: number } | undefined> = ERRORS;
   return new ApiError({ status: table[code]?.status ?? 500, code, message, retryAfterMs });
-}
-
-function adviceOf(error: ApiError): 'never' | 'later' | 'auth' {
-  const table: Record<string, { retry: 'never' | 'later' | 'auth' } | undefined> = ERRORS;
-  return table[error.code]?.retry ?? 'never';
 }

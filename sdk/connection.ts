@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io-client';
 import { io } from 'socket.io-client';
+import { wireError } from '../protocol/errors.ts';
 import { ConnectRefused, SluiceError } from './errors.ts';
 import type { Channel, ConnectOptions } from './types.ts';
 
@@ -58,6 +59,8 @@ function channelOf(socket: Socket): Channel {
   };
 }
 
+const refusalData = wireError.partial().required({ code: true });
+
 /** Read afresh: the compiler believes that it cannot change during an await. */
 function isConnected(socket: Socket): boolean {
   return socket.connected;
@@ -65,11 +68,11 @@ function isConnected(socket: Socket): boolean {
 
 /** `connect_error`: with `data.code` the gateway refused; without, it could not be reached. */
 function toRefusal(error: Error & { data?: unknown }): Error {
-  const data = (error.data ?? {}) as { code?: unknown; message?: unknown; retryAfterMs?: unknown };
-  if (typeof data.code !== 'string')
+  const parsed = refusalData.safeParse(error.data);
+  if (!parsed.success)
     return new SluiceError('disconnected', `the gateway cannot be reached: ${error.message}`, {
       cause: error,
     });
-  const retryAfterMs = typeof data.retryAfterMs === 'number' ? data.retryAfterMs : undefined;
-  return new ConnectRefused(data.code, error.message, retryAfterMs);
+  const { code, retry, retryAfterMs } = parsed.data;
+  return new ConnectRefused(code, error.message, { advice: retry, retryAfterMs });
 }

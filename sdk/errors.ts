@@ -1,4 +1,4 @@
-import type { InputFault } from '../protocol/errors.ts';
+import type { InputFault, RetryAdvice } from '../protocol/errors.ts';
 
 export type SluiceErrorCode =
   | 'outbox_full'
@@ -28,12 +28,19 @@ export class SluiceError extends Error {
 export class ConnectRefused extends Error {
   readonly code: string;
   readonly retryAfterMs: number | undefined;
+  /** What the gateway says about trying again; undefined: look the code up. */
+  readonly advice: RetryAdvice | undefined;
 
-  constructor(code: string, message: string, retryAfterMs?: number) {
+  constructor(
+    code: string,
+    message: string,
+    details: { retryAfterMs?: number | undefined; advice?: RetryAdvice | undefined } = {},
+  ) {
     super(message);
     this.name = 'ConnectRefused';
     this.code = code;
-    this.retryAfterMs = retryAfterMs;
+    this.retryAfterMs = details.retryAfterMs;
+    this.advice = details.advice;
   }
 }
 

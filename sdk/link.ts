@@ -1,5 +1,6 @@
 import type { RetryAdvice } from '../protocol/errors.ts';
 import { ERRORS } from '../protocol/errors.ts';
+import type { Closing } from '../protocol/sync.ts';
 import { authRefresh } from '../protocol/sync.ts';
 import type { Backoff } from './backoff.ts';
 import { DEFAULT_BACKOFF, refusedDelay, retryDelay } from './backoff.ts';
@@ -167,11 +168,11 @@ class ReconnectingLink implements Link {
   }
 
   #hear(event: string, body: unknown): void {
-    const { code, message, retryAfterMs } = (body ?? {}) as Partial<ConnectRefused>;
+    const { code, message, retryAfterMs } = (body ?? {}) as Partial<Closing>;
     if (event === 'auth:expiring') this.#renew();
     if (event === 'auth:revoked') this.#farewell = new ConnectRefused(code ?? 'revoked', 'revoked');
     if (event === 'sync:closing' && code !== undefined)
-      this.#farewell = new ConnectRefused(code, message ?? code, retryAfterMs);
+      this.#farewell = new ConnectRefused(code, message ?? code, { retryAfterMs });
     this.#options.onMessage(event, body);
   }
 
@@ -258,7 +259,11 @@ class ReconnectingLink implements Link {
 /** Reads a failure: what it is called and what helps against it. */
 function judge(error: Error): { code: string; advice: RetryAdvice; retryAfterMs?: number | undefined } {
   if (error instanceof ConnectRefused)
-    return { code: error.code, advice: adviceOf(error.code), retryAfterMs: error.retryAfterMs };
+    return {
+      code: error.code,
+      advice: error.advice ?? adviceOf(error.code),
+      retryAfterMs: error.retryAfterMs,
+    };
   if (error instanceof ApiError) {
     // The token could not be had. Nobody there, or overloaded: wait; else the credentials are not accepted.
     const passing = error.status === 0 || error.status === 429 || error.status >= 500;

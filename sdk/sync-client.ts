@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { canonicalJson } from '../protocol/canonical.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { HelloReply, Mutation, PushVerdict, Subscription } from '../protocol/sync.ts';
 import { helloReply, refusal } from '../protocol/sync.ts';
 import { PROTOCOL_VERSION, SLUICE_VERSION } from '../protocol/version.ts';
@@ -205,6 +206,7 @@ class StoreSyncClient implements SyncClient {
         cursor: position.page ?? position.cursor,
         subscribe: this.#subscribe,
         ...(batchMutations === undefined ? {} : { limits: { batchMutations } }),
+        limits: { batchMutations: LIMITS.batchMutationsMax },
         app: { name: 'sluice-sdk', version: SLUICE_VERSION, ...app, queue: await store.outboxCount() },
       },
       timeoutMs,
@@ -214,7 +216,7 @@ class StoreSyncClient implements SyncClient {
     const refused = refusal.safeParse(answer);
     if (!refused.success) throw new SluiceError('protocol', 'the answer to sync:hello does not parse');
     const { code, message, retryAfterMs } = refused.data.error;
-    throw new ConnectRefused(code, message, retryAfterMs);
+    throw new ConnectRefused(code, message, { retryAfterMs, advice: refused.data.error.retry });
   }
 
   /** The cursor to go on from; null while a snapshot is under way. */

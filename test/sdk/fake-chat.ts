@@ -68,7 +68,10 @@ export async function startFakeChat(): Promise<FakeChat> {
       'message',
       ({ body, clientMessageId }: Record<string, string>, ack: (answer: unknown) => void) => {
         const scripted = fake.faults.message?.();
-        if (scripted !== undefined) { ack(scripted); return; }
+        if (scripted !== undefined) {
+          ack(scripted);
+          return;
+        }
         const { id, seq, at } = store(body ?? '', clientMessageId);
         if (fake.faults.cutAfterStore?.() === true) socket.disconnect(true);
         else ack({ ok: true, id, seq, at });

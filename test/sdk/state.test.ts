@@ -88,6 +88,7 @@ describe('sdk backoff', () => {
       retryDelay(DEFAULT_BACKOFF, () => random, { attempt: 0, advisedMs: 5_000 });
     expect(at(0)).to.equal(5_000);
     expect(at(0.9)).to.equal(5_450);
+    expect(retryDelay(DEFAULT_BACKOFF, () => 0.9, { attempt: 1, advisedMs: 1 })).to.equal(3);
   });
 
   it('after a refusal it is slow and never at once', () => {
