@@ -34,6 +34,8 @@ export interface Faults {
   /** After so many snapshot pages the connection is cut. */
   cutAfterPages?: number;
   refresh?: (token: string) => boolean;
+  /** Known bad: applies a batch as often as it comes. */
+  forgetful?: boolean;
 }
 
 interface Client {
@@ -246,6 +248,7 @@ class Fake implements FakeGateway {
   }
 
   #run(who: { clientId: string; incarnation: string }, body: Push): PushAck {
+    if (this.faults.forgetful === true) return this.#judge(body, { clientId: who.clientId, seq: body.seq });
     const client = this.#client(who);
     const hash = createHash('sha256')
       .update(canonicalJson({ ...body, seq: 0 }))
