@@ -5,8 +5,11 @@ import { JobEntity } from './job.ts';
 import { OAuthClientEntity } from './oauth-client.ts';
 import { OneTimeCodeEntity } from './one-time-code.ts';
 import { PartitionCounterEntity } from './partition-counter.ts';
+import { PresenceLeaseEntity } from './presence-lease.ts';
 import { RecordEntity } from './record.ts';
 import { RefreshTokenEntity } from './refresh-token.ts';
+import { RoomMemberEntity } from './room-member.ts';
+import { RoomEntity } from './room.ts';
 import { SessionEntity } from './session.ts';
 import { SigningKeyEntity } from './signing-key.ts';
 import { SyncBatchEntity } from './sync-batch.ts';
@@ -25,4 +28,15 @@ export const ENTITIES = [
   RecordEntity,
   ChangeEntity,
   PartitionCounterEntity,
+  UserEntity,
+  SessionEntity,
+  RefreshTokenEntity,
+  OAuthClientEntity,
+  ClientSecretEntity,
+  OneTimeCodeEntity,
+  SigningKeyEntity,
+  JobEntity,
+  RoomEntity,
+  RoomMemberEntity,
+  PresenceLeaseEntity,
 ];

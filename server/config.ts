@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -119,8 +120,9 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
   return { ...parsed.data, DATA_DIR: resolve(parsed.data.DATA_DIR) };
 }
 
-/** Reads the process's own environment. */
+/** Reads the process's own environment; a file `.env` in the working folder fills in what is not set. */
 export function readEnvironment(): Record<string, string | undefined> {
+  if (existsSync('.env')) process.loadEnvFile('.env');
   return process.env;
 }
 

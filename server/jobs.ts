@@ -45,6 +45,7 @@ interface JobRow {
   id: string;
   kind: string;
   payload: Buffer;
+  created_at: Date;
   attempts: number;
   lease_id: string;
 }
@@ -59,6 +60,7 @@ export function startJobs(options: JobOptions): Jobs {
     do {
       again = false;
       const jobs = await lease(db.sql, clock());
+      jobs.sort((a, b) => a.created_at.getTime() - b.created_at.getTime());
       await Promise.all(jobs.map((job) => carryOut(options, job)));
       if (jobs.length === BATCH) again = true;
     } while (again && !closed);
@@ -103,7 +105,7 @@ async function lease(sql: Sql, now: number): Promise<JobRow[]> {
        SELECT tenant_id, id FROM jobs
        WHERE failed_at IS NULL AND run_at <= $2 AND (leased_until IS NULL OR leased_until < $2)
        ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-     RETURNING tenant_id, id, kind, payload, attempts, lease_id`,
+     RETURNING tenant_id, id, kind, payload, created_at, attempts, lease_id`,
     [randomUUID(), new Date(now), LEASE_SECONDS, BATCH],
   );
 }

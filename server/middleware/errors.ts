@@ -40,6 +40,7 @@ export function writeProblem(ctx: Context, refusal: AppError): void {
 }
 
 function toRefusal(error: unknown): AppError {
+  if (error instanceof AppError) return error;
   const { status, type } = error as { status?: unknown; type?: unknown };
   // what the body parser throws
   if (type === 'entity.too.large' || status === 413)

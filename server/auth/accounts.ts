@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { AppError } from '../../protocol/errors.ts';
+import { appendAudit } from '../audit.ts';
+import type { AuditEvent } from '../audit.ts';
+import type { Sql } from '../db.ts';
+import { alreadyRegisteredMail, verificationMail } from '../mail-texts.ts';
+import { PEOPLE_TENANT } from './core.ts';
+import type { Caller, IdentityCore } from './core.ts';
+import { keyOf } from './names.ts';
+import { consumeCode, countCodes, createCode } from './one-time-codes.ts';
+import { requireAcceptablePassword } from './passwords.ts';
+
+export const RESEND_JOB = 'resend_verification';
+export const MAIL_JOB = 'mail';
+
+const HOUR_MS = 3_600_000;
+/** How long a sign-up that is never verified reserves its username. */
+const PENDING_MS = 48 * HOUR_MS;
+/** Mails that strangers can cause to one address in an hour. */
+const MAILS_PER_HOUR = 5;
+/** Pending sign-ups of one address that a resend serves. */
+const RESEND_FLOWS = 3;
+
+export interface SignUp {
+  username: string;
+  email: string;
+  password: string;
+}
+
+/**
+ * Signs somebody up. A taken e-mail takes the same steps and gives the same answer (S29): the row reserves its username but
+ * never gets a code, and the address gets a mail that says so. Several people may have a sign-up pending for one address;
+ * each has its own password and its own code, so whoever reads the mail decides which one counts.
+ * Returns the account's id. Throws `signup_closed`, `username_taken`, `password_refused`, `invalid_request`, `busy`.
+ */
+export async function signUp(core: IdentityCore, input: SignUp, caller: Caller): Promise<string> {
+  if (core.config.SIGNUP === 'closed') throw new AppError('signup_closed');
+  const localPart = input.email.slice(0, input.email.lastIndexOf('@'));
+  requireAcceptablePassword(input.password, [input.username, input.email, localPart]);
+  const passwordHash = await core.passwords.hash(input.password);
+  const id = randomUUID();
+  const created = await core.db.transaction(async ({ sql }) => {
+    await lockAddress(sql, keyOf(input.email));
+    const inserted = await insertPending(core, sql, { ...input, id, passwordHash });
+    if (inserted) await mailSignUp(core, sql, { ...input, id });
+    await appendAudit(
+      sql,
+      eventOf('auth.signup', caller, {
+        userId: inserted ? id : undefined,
+        ...refusalOf(inserted, 'username_taken'),
+      }),
+    );
+    return inserted;
+  });
+  if (!created) throw new AppError('username_taken');
+  core.jobs.wake();
+  return id;
+}
+
+/**
+ * Verifies an address by its code. The first person ever verified in the tenant becomes its owner.
+ * Throws `invalid_code`, whatever the reason: unknown address, wrong, used or old code, too many tries.
+ */
+export async function verifyEmail(
+  core: IdentityCore,
+  input: { email?: string | undefined; username?: string | undefined; code: string },
+  caller: Caller,
+): Promise<void> {
+  const target = await findCodeTarget(core, input);
+  const userId = await core.db.transaction(async ({ sql }) => {
+    await lockAddress(sql, target.emailKey);
+    const consumed = await consumeCode(core, sql, {
+      tenantId: PEOPLE_TENANT,
+      purpose: 'verify_email',
+      code: input.code,
+      ...target,
+    });
+    if (consumed !== undefined) await activate(core, sql, consumed, target.emailKey);
+    await appendAudit(
+      sql,
+      eventOf('auth.verify_email', caller, {
+        userId: consumed,
+        ...refusalOf(consumed !== undefined, 'invalid_code'),
+      }),
+    );
+    return consumed;
+  });
+  if (userId === undefined) throw new AppError('invalid_code');
+}
+
+/** Asks for another code. Known or not, the request only leaves a job, so that its answer takes the same time (S29). */
+export async function requestResend(core: IdentityCore, email: string, caller: Caller): Promise<void> {
+  await core.db.transaction(async ({ sql }) => {
+    await core.jobs.enqueue(sql, {
+      tenantId: PEOPLE_TENANT,
+      kind: RESEND_JOB,
+      payload: { emailKey: keyOf(email) },
+    });
+    await appendAudit(sql, eventOf('auth.resend', caller, {}));
+  });
+  core.jobs.wake();
+}
+
+/** Handler of RESEND_JOB: a fresh code for each pending sign-up of the address, at most five mails an hour (S25). */
+export async function resendVerification(core: IdentityCore, emailKey: string): Promise<void> {
+  await core.db.transaction(async ({ sql }) => {
+    await lockAddress(sql, emailKey);
+    const since = core.clock() - HOUR_MS;
+    const address = { tenantId: PEOPLE_TENANT, emailKey, purpose: 'verify_email' } as const;
+    const pending = await findPending(core, sql, emailKey);
+    const room = MAILS_PER_HOUR - (await countCodes(sql, address, since));
+    for (const user of pending.slice(0, Math.max(0, room))) await mailCode(core, sql, user);
+  });
+  core.jobs.wake();
+}
+
+interface PendingUser {
+  id: string;
+  username: string;
+  email: string;
+}
+
+async function insertPending(
+  core: IdentityCore,
+  sql: Sql,
+  user: SignUp & { id: string; passwordHash: string },
+): Promise<boolean> {
+  const now = core.clock();
+  await sql(
+    `DELETE FROM users WHERE tenant_id = $1 AND username_key = $2 AND verified_at IS NULL AND created_at < $3`,
+    [PEOPLE_TENANT, keyOf(user.username), new Date(now - PENDING_MS)],
+  );
+  const rows = await sql(
+    `INSERT INTO users (tenant_id, id, username, username_key, email, email_key, password_hash, role, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'member', $8)
+     ON CONFLICT (tenant_id, username_key) DO NOTHING RETURNING 1`,
+    [
+      PEOPLE_TENANT,
+      user.id,
+      user.username,
+      keyOf(user.username),
+      user.email,
+      keyOf(user.email),
+      user.passwordHash,
+      new Date(now),
+    ],
+  );
+  return rows.length > 0;
+}
+
+async function mailSignUp(core: IdentityCore, sql: Sql, user: PendingUser): Promise<void> {
+  const emailKey = keyOf(user.email);
+  const [row] = await sql<{ owner: string | null; recent: number }>(
+    `SELECT (SELECT username FROM users WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NOT NULL) AS owner,
+            (SELECT count(*)::integer FROM users
+             WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NULL AND created_at > $3) AS recent`,
+    [PEOPLE_TENANT, emailKey, new Date(core.clock() - HOUR_MS)],
+  );
+  if ((row?.recent ?? 0) > MAILS_PER_HOUR) return;
+  const owner = row?.owner ?? null;
+  if (owner === null) return mailCode(core, sql, user);
+  const mail = alreadyRegisteredMail({ email: user.email, username: owner }, core.issuer());
+  await core.jobs.enqueue(sql, { tenantId: PEOPLE_TENANT, kind: MAIL_JOB, payload: mail });
+}
+
+async function mailCode(core: IdentityCore, sql: Sql, user: PendingUser): Promise<void> {
+  const code = await createCode(core, sql, {
+    tenantId: PEOPLE_TENANT,
+    purpose: 'verify_email',
+    userId: user.id,
+    emailKey: keyOf(user.email),
+  });
+  const mail = verificationMail(user, code, core.issuer());
+  await core.jobs.enqueue(sql, { tenantId: PEOPLE_TENANT, kind: MAIL_JOB, payload: mail });
+}
+
+async function findPending(core: IdentityCore, sql: Sql, emailKey: string): Promise<PendingUser[]> {
+  return sql<PendingUser>(
+    `SELECT id, username, email FROM users u
+     WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NULL AND created_at > $3
+       AND NOT EXISTS (SELECT 1 FROM users v
+                       WHERE v.tenant_id = $1 AND v.email_key = $2 AND v.verified_at IS NOT NULL)
+     ORDER BY created_at DESC LIMIT $4`,
+    [PEOPLE_TENANT, emailKey, new Date(core.clock() - PENDING_MS), RESEND_FLOWS],
+  );
+}
+
+/** An unknown username gets the address '', which no code has: the same statements run. */
+async function findCodeTarget(
+  core: IdentityCore,
+  input: { email?: string | undefined; username?: string | undefined },
+): Promise<{ emailKey: string; userId?: string }> {
+  if (input.email !== undefined) return { emailKey: keyOf(input.email) };
+  const [row] = await core.db.sql<{ id: string; email_key: string }>(
+    'SELECT id, email_key FROM users WHERE tenant_id = $1 AND username_key = $2',
+    [PEOPLE_TENANT, keyOf(input.username ?? '')],
+  );
+  return row === undefined ? { emailKey: '' } : { emailKey: row.email_key, userId: row.id };
+}
+
+/** Locking the tenant's row makes "first" unambiguous when two verify at once. */
+async function activate(core: IdentityCore, sql: Sql, userId: string, emailKey: string): Promise<void> {
+  await sql('SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE', [PEOPLE_TENANT]);
+  const now = new Date(core.clock());
+  await sql(
+    `UPDATE users SET verified_at = $3, changed_at = clock_timestamp(),
+       role = CASE WHEN EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND verified_at IS NOT NULL)
+                   THEN role ELSE 'owner' END
+     WHERE tenant_id = $1 AND id = $2`,
+    [PEOPLE_TENANT, userId, now],
+  );
+  await sql(
+    `UPDATE one_time_codes SET consumed_at = $3
+     WHERE tenant_id = $1 AND email_key = $2 AND purpose = 'verify_email' AND consumed_at IS NULL`,
+    [PEOPLE_TENANT, emailKey, now],
+  );
+}
+
+/** One at a time for each address, so that counts hold and rows are locked in one order. */
+async function lockAddress(sql: Sql, emailKey: string): Promise<void> {
+  await sql('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [
+    `address ${PEOPLE_TENANT} ${emailKey}`,
+  ]);
+}
+
+function refusalOf(success: boolean, code: string): { code?: string } {
+  return success ? {} : { code };
+}
+
+function eventOf(
+  action: string,
+  caller: Caller,
+  outcome: { userId?: string | undefined; code?: string },
+): AuditEvent {
+  return {
+    tenantId: PEOPLE_TENANT,
+    action,
+    principal: outcome.userId === undefined ? null : `user:${outcome.userId}`,
+    success: outcome.code === undefined,
+    ...(outcome.code === undefined ? {} : { code: outcome.code }),
+    ip: caller.ip,
+    requestId: caller.requestId,
+  };
+}

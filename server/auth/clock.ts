@@ -1,0 +1,2 @@
+/** Epoch milliseconds; tests hand in one they can turn. */
+export type Clock = () => number;

@@ -1,0 +1,39 @@
+import type { Config } from '../config.ts';
+import type { Database } from '../db.ts';
+import type { Hints } from '../hints.ts';
+import type { Jobs } from '../jobs.ts';
+import type { Logger } from '../log.ts';
+import type { Clock } from './clock.ts';
+import type { KeyRing } from './key-ring.ts';
+import type { PasswordHasher } from './passwords.ts';
+import type { Revocations } from './revocations.ts';
+import type { SecretBox } from './secret-box.ts';
+import type { SessionStates } from './session-states.ts';
+
+/** What every identity function works with; made once by `startIdentity`. */
+export interface IdentityCore {
+  db: Database;
+  config: Config;
+  log: Logger;
+  hints: Hints;
+  /** `iss` of tokens and base of mailed links: from configuration, never from a request (S32). */
+  issuer: () => string;
+  /** Epoch milliseconds. */
+  clock: Clock;
+  box: SecretBox;
+  keys: KeyRing;
+  states: SessionStates;
+  revocations: Revocations;
+  passwords: PasswordHasher;
+  jobs: Jobs;
+}
+
+/** Where a request came from, for sessions and audit rows. */
+export interface Caller {
+  ip?: string | undefined;
+  userAgent?: string | undefined;
+  requestId?: string | undefined;
+}
+
+/** The tenant people sign up to and log in to. */
+export const PEOPLE_TENANT = 1;

@@ -1,0 +1,70 @@
+import { LIMITS } from '../../protocol/limits.ts';
+
+/** One open socket, as the registry knows it. */
+export interface LiveSocket {
+  sessionId: string;
+  /** `kind:id`, see `principalKey`. */
+  principalKey: string;
+  tenantId: number;
+  /** Tells the client and disconnects it. Called at most once. */
+  close(code: 'revoked' | 'token_expired'): void;
+  /** Epoch milliseconds at which its token expires; asked again each second, so an `auth:refresh` counts at once. */
+  expiresAt?(): number;
+  /** The principal's rights have changed: they are to be read again (S58). */
+  changed?(): void;
+}
+
+/** Which sockets belong to which session, so that ending the session ends them. */
+export interface LiveSockets {
+  /**
+   * Adds a socket; returns how to remove it. Register before telling the client that it is in: a session that was revoked
+   * in between closes the socket here (S56).
+   */
+  register(socket: LiveSocket): () => void;
+  readonly size: number;
+}
+
+export interface SocketRegistry extends LiveSockets {
+  closeSession(sessionId: string): void;
+  principalChanged(tenantId: number, principalKey: string): void;
+  /** Closes those whose token expired longer ago than the grace. */
+  closeExpired(now: number): void;
+}
+
+export function createSocketRegistry(isRevoked: (sessionId: string) => boolean): SocketRegistry {
+  const bySession = new Map<string, Set<LiveSocket>>();
+  let size = 0;
+  const remove = (socket: LiveSocket): boolean => {
+    const sockets = bySession.get(socket.sessionId);
+    if (sockets?.delete(socket) !== true) return false;
+    size -= 1;
+    if (sockets.size === 0) bySession.delete(socket.sessionId);
+    return true;
+  };
+  const close = (socket: LiveSocket, code: 'revoked' | 'token_expired'): void => {
+    if (remove(socket)) socket.close(code);
+  };
+  const all = (): LiveSocket[] => [...bySession.values()].flatMap((sockets) => [...sockets]);
+  return {
+    get size() {
+      return size;
+    },
+    register(socket) {
+      const sockets = bySession.get(socket.sessionId) ?? new Set();
+      bySession.set(socket.sessionId, sockets.add(socket));
+      size += 1;
+      if (isRevoked(socket.sessionId)) close(socket, 'revoked');
+      return () => void remove(socket);
+    },
+    closeSession: (sessionId) =>
+      [...(bySession.get(sessionId) ?? [])].forEach((socket) => close(socket, 'revoked')),
+    principalChanged: (tenantId, key) =>
+      all()
+        .filter((socket) => socket.tenantId === tenantId && socket.principalKey === key)
+        .forEach((socket) => socket.changed?.()),
+    closeExpired: (now) =>
+      all()
+        .filter((socket) => (socket.expiresAt?.() ?? Infinity) + LIMITS.expiryGraceSeconds * 1_000 <= now)
+        .forEach((socket) => close(socket, 'token_expired')),
+  };
+}

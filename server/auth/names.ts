@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { LIMITS } from '../../protocol/limits.ts';
+import { isAddressBlock } from './ip-allow-list.ts';
+import { SCOPE_PATTERN } from './roles.ts';
+
+/** What usernames and e-mail addresses are compared by: `Ana`, `ana` and `ＡＮＡ` are one (S33). */
+export function keyOf(name: string): string {
+  return name.normalize('NFKC').toLowerCase().normalize('NFKC');
+}
+
+const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{1,63}$/u;
+
+/** Letters, digits, `.`, `_`, `-`; 2 to 64 characters; never like an e-mail address. Kept in NFKC. */
+export const username = z
+  .string()
+  .max(256)
+  .transform((text) => text.normalize('NFKC'))
+  .refine((text) => USERNAME.test(text), 'use 2 to 64 letters, digits, ".", "_" or "-"');
+
+export const email = z.email('write an e-mail address').max(254);
+
+/** A partition as it is granted: `branch-12`, `branch-12:read`, `*`. */
+export const grant = z
+  .string()
+  .min(1)
+  .max(LIMITS.partitionLength + ':read'.length)
+  .regex(/^(\*(:read)?|[^\s*\p{C}]+)$/u, 'a partition, optionally with ":read", or "*"');
+
+export const scope = z.string().max(100).regex(SCOPE_PATTERN, 'no such scope');
+
+export const addressBlock = z.string().refine(isAddressBlock, 'an IP address or a CIDR block');

@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import argon2 from 'argon2';
+import { AppError } from '../../protocol/errors.ts';
+import { isCommonPassword } from './common-passwords.ts';
+
+const MIN_LENGTH = 8;
+const MAX_LENGTH = 256;
+/** argon2id as OWASP recommends; explicit, for the library's own default costs four times the time. */
+const PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+/** libuv has four threads; two are left for files, DNS and signatures. */
+const CONCURRENCY = 2;
+/** Waiting computations: 25 ms each, so the last in the queue waits some 3 s. */
+const MAX_WAITING = 256;
+
+/** Hashes and checks passwords, a bounded number at a time. Both throw `busy` when the queue is full (S31). */
+export interface PasswordHasher {
+  hash(password: string): Promise<string>;
+  /** Without a stored hash it computes as long on a dummy and answers false (S29). */
+  verify(stored: string | undefined, password: string): Promise<boolean>;
+}
+
+export async function createPasswordHasher(
+  options: { concurrency?: number; maxWaiting?: number } = {},
+): Promise<PasswordHasher> {
+  const gate = createGate(options.concurrency ?? CONCURRENCY, options.maxWaiting ?? MAX_WAITING);
+  const dummy = await argon2.hash(randomBytes(32), PARAMETERS);
+  return {
+    hash: (password) => gate(() => argon2.hash(normalize(password), PARAMETERS)),
+    async verify(stored, password) {
+      // a password that could never have been set still costs one computation, of bounded length
+      const candidate = isTooLong(password) ? '' : normalize(password);
+      const matches = await gate(() => argon2.verify(stored ?? dummy, candidate));
+      return matches && stored !== undefined && candidate !== '';
+    },
+  };
+}
+
+/**
+ * Refuses a password that may not be set: length 8 to 256 characters after NFKC, none of the common ones, not one's own name.
+ * Nothing is truncated, and no classes of characters are demanded. Throws `invalid_request` or `password_refused`.
+ */
+export function requireAcceptablePassword(password: string, names: readonly string[]): void {
+  const fault = (message: string): AppError =>
+    new AppError('invalid_request', { errors: [{ path: 'password', message }] });
+  if (isTooLong(password)) throw fault(`at most ${MAX_LENGTH} characters`);
+  const normalized = normalize(password);
+  const length = Array.from(normalized).length;
+  if (length > MAX_LENGTH) throw fault(`at most ${MAX_LENGTH} characters`);
+  if (length < MIN_LENGTH) throw fault(`at least ${MIN_LENGTH} characters`);
+  const lower = normalized.toLowerCase();
+  const ownName = names.some((name) => lower === name.normalize('NFKC').toLowerCase());
+  if (ownName || isCommonPassword(lower)) throw new AppError('password_refused');
+}
+
+/** Refused by its raw length, before anything is computed from it. */
+function isTooLong(password: string): boolean {
+  return password.length > MAX_LENGTH * 4;
+}
+
+function normalize(password: string): string {
+  return password.normalize('NFKC');
+}
+
+function createGate(concurrency: number, maxWaiting: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running >= concurrency) {
+      if (waiting.length >= maxWaiting) throw new AppError('busy', { retryAfterMs: 2_000 });
+      // whoever finishes hands its place over, so `running` stays as it is
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+}

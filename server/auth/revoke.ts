@@ -1,0 +1,77 @@
+import { appendAudit } from '../audit.ts';
+import type { Caller, IdentityCore } from './core.ts';
+import { findTenantOf, sha256 } from './opaque.ts';
+import { principalKey } from './principal.ts';
+import { revokeSessions } from './revocations.ts';
+import type { RevokeCause, RevokeTarget } from './revocations.ts';
+
+const DISABLE = {
+  user: `UPDATE users SET disabled_at = $3, changed_at = clock_timestamp()
+         WHERE tenant_id = $1 AND id = $2 AND disabled_at IS NULL`,
+  client: `UPDATE oauth_clients SET disabled_at = $3, changed_at = clock_timestamp()
+           WHERE tenant_id = $1 AND id = $2 AND disabled_at IS NULL`,
+};
+
+/**
+ * Ends a session, or disables a user or OAuth client and ends all of its sessions: rows and audit in one transaction, then
+ * this node's sockets at once, then the other nodes'. Returns how many sessions it ended.
+ */
+export async function revoke(core: IdentityCore, target: RevokeTarget, cause: RevokeCause): Promise<number> {
+  const { tenantId, kind, id } = target;
+  const ended = await core.db.transaction(async ({ sql }) => {
+    if (kind !== 'session') await sql(DISABLE[kind], [tenantId, id, new Date(core.clock())]);
+    return revokeSessions(sql, target, cause);
+  });
+  core.revocations.announceRevoked(tenantId, ended);
+  if (kind !== 'session') core.revocations.announceChanged(tenantId, principalKey({ kind, id }));
+  return ended.length;
+}
+
+/** Ends the session a refresh token belongs to, if it is one of `clientId`'s (null: of the gateway's own programs). */
+export async function revokeByRefreshToken(
+  core: IdentityCore,
+  token: { refreshToken: string; clientId: string | null },
+  caller: Caller,
+): Promise<void> {
+  const tenantId = findTenantOf('srt', token.refreshToken);
+  if (tenantId === undefined) return;
+  const [row] = await core.db.sql<{ id: string; principal: string }>(
+    `SELECT s.id, s.principal_kind || ':' || s.principal_id AS principal
+     FROM refresh_tokens t JOIN sessions s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
+     WHERE t.tenant_id = $1 AND t.hash = $2 AND s.client_id IS NOT DISTINCT FROM $3`,
+    [tenantId, sha256(token.refreshToken), token.clientId],
+  );
+  if (row === undefined) return;
+  await endSession(core, { tenantId, id: row.id, by: row.principal, reason: 'revoked_by_owner' }, caller);
+}
+
+/** Logging out: its own audit action beside the session's end. */
+export async function logOut(
+  core: IdentityCore,
+  session: { tenantId: number; id: string; by: string },
+  caller: Caller,
+): Promise<void> {
+  const { tenantId, id, by } = session;
+  const ended = await core.db.transaction(async ({ sql }) => {
+    await appendAudit(sql, {
+      tenantId,
+      action: 'auth.logout',
+      principal: by,
+      success: true,
+      ip: caller.ip,
+      requestId: caller.requestId,
+      details: { session: id },
+    });
+    return revokeSessions(sql, { tenantId, kind: 'session', id }, { reason: 'logout', by, caller });
+  });
+  core.revocations.announceRevoked(tenantId, ended);
+}
+
+async function endSession(
+  core: IdentityCore,
+  session: { tenantId: number; id: string; by: string; reason: string },
+  caller: Caller,
+): Promise<void> {
+  const { tenantId, id, by, reason } = session;
+  await revoke(core, { tenantId, kind: 'session', id }, { reason, by, caller });
+}

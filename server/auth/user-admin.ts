@@ -1,0 +1,142 @@
+import { AppError } from '../../protocol/errors.ts';
+import { appendAudit } from '../audit.ts';
+import type { Sql } from '../db.ts';
+import type { Caller, IdentityCore } from './core.ts';
+import { requireMayGrant } from './granting.ts';
+import { principalKey } from './principal.ts';
+import type { Principal } from './principal.ts';
+import { revokeSessions } from './revocations.ts';
+import type { Role } from './roles.ts';
+
+/** Administrators' view of people, and what they may change. Always in the tenant of `by`. */
+
+export interface UserView {
+  id: string;
+  username: string;
+  email: string;
+  role: string;
+  partitions: string[];
+  verified: boolean;
+  disabled: boolean;
+  createdAt: Date;
+}
+
+export interface UserChanges {
+  role?: Role | undefined;
+  partitions?: string[] | undefined;
+  disabled?: boolean | undefined;
+}
+
+const COLUMNS = `id, username, email, role, partitions, verified_at IS NOT NULL AS verified,
+                 disabled_at IS NOT NULL AS disabled, created_at AS "createdAt"`;
+
+/** People of the tenant in the order of their names, at most 200 after the given id's name. */
+export async function listUsers(
+  core: IdentityCore,
+  tenantId: number,
+  page: { after?: string | undefined; limit: number },
+): Promise<UserView[]> {
+  return core.db.sql<UserView>(
+    `SELECT ${COLUMNS} FROM users
+     WHERE tenant_id = $1 AND ($2::uuid IS NULL OR username_key > (SELECT username_key FROM users
+                                                                  WHERE tenant_id = $1 AND id = $2))
+     ORDER BY username_key LIMIT $3`,
+    [tenantId, page.after ?? null, page.limit],
+  );
+}
+
+/**
+ * Changes role, grants or state. Only an owner (or the admin key) may make, change or disable an owner, and the last one stays.
+ * Disabling ends the person's sessions in the same transaction. Throws `not_found`, `forbidden`, `forbidden_partition`.
+ */
+export async function changeUser(
+  core: IdentityCore,
+  by: Principal,
+  change: { id: string; changes: UserChanges },
+  caller: Caller,
+): Promise<UserView> {
+  const { id, changes } = change;
+  requireMayGrant(by, { partitions: changes.partitions });
+  const { tenantId } = by;
+  const { view, ended } = await core.db.transaction(async ({ sql }) => {
+    // the tenant's row serialises changes of owners
+    await sql('SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE', [tenantId]);
+    const before = await requireUser(sql, tenantId, id);
+    await requireMayChange(sql, by, before, changes);
+    await sql(
+      `UPDATE users SET role = coalesce($3, role), partitions = coalesce($4, partitions),
+              disabled_at = CASE WHEN $5::boolean THEN coalesce(disabled_at, $6::timestamptz)
+                                 WHEN NOT $5 THEN NULL ELSE disabled_at END,
+              changed_at = clock_timestamp()
+       WHERE tenant_id = $1 AND id = $2`,
+      [
+        tenantId,
+        id,
+        changes.role ?? null,
+        changes.partitions ?? null,
+        changes.disabled ?? null,
+        new Date(core.clock()),
+      ],
+    );
+    await appendAudit(sql, {
+      tenantId,
+      action: 'user.changed',
+      principal: principalKey(by),
+      success: true,
+      ip: caller.ip,
+      requestId: caller.requestId,
+      details: { user: id, ...changes },
+    });
+    const cause = { reason: 'user_disabled', by: principalKey(by), caller };
+    const sessions =
+      changes.disabled === true ? await revokeSessions(sql, { tenantId, kind: 'user', id }, cause) : [];
+    return { view: await requireUser(sql, tenantId, id), ended: sessions };
+  });
+  core.revocations.announceRevoked(tenantId, ended);
+  core.revocations.announceChanged(tenantId, principalKey({ kind: 'user', id }));
+  return view;
+}
+
+async function requireMayChange(
+  sql: Sql,
+  by: Principal,
+  before: UserView,
+  changes: UserChanges,
+): Promise<void> {
+  const touchesOwner = before.role === 'owner' || changes.role === 'owner';
+  if (touchesOwner && !(await isOwner(sql, by))) {
+    throw new AppError('forbidden', { message: 'Only an owner may do this to an owner.' });
+  }
+  const leaves = (changes.role !== undefined && changes.role !== 'owner') || changes.disabled === true;
+  if (before.role === 'owner' && leaves && (await countOtherOwners(sql, by.tenantId, before.id)) === 0) {
+    throw new AppError('forbidden', { message: 'The last owner stays: make somebody else an owner first.' });
+  }
+}
+
+async function isOwner(sql: Sql, principal: Principal): Promise<boolean> {
+  if (principal.kind === 'api_key') return true;
+  if (principal.kind !== 'user') return false;
+  const [row] = await sql<{ role: string }>('SELECT role FROM users WHERE tenant_id = $1 AND id = $2', [
+    principal.tenantId,
+    principal.id,
+  ]);
+  return row?.role === 'owner';
+}
+
+async function countOtherOwners(sql: Sql, tenantId: number, id: string): Promise<number> {
+  const [row] = await sql<{ count: number }>(
+    `SELECT count(*)::integer AS count FROM users
+     WHERE tenant_id = $1 AND id <> $2 AND role = 'owner' AND disabled_at IS NULL AND verified_at IS NOT NULL`,
+    [tenantId, id],
+  );
+  return row?.count ?? 0;
+}
+
+async function requireUser(sql: Sql, tenantId: number, id: string): Promise<UserView> {
+  const [row] = await sql<UserView>(`SELECT ${COLUMNS} FROM users WHERE tenant_id = $1 AND id = $2`, [
+    tenantId,
+    id,
+  ]);
+  if (row === undefined) throw new AppError('not_found', { message: 'There is no such person.' });
+  return row;
+}

@@ -1,0 +1,73 @@
+import type { Context, Middleware } from 'koa';
+import { z } from 'zod';
+import { AppError } from '../../protocol/errors.ts';
+import { hasScope } from '../auth/access.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Principal } from '../auth/principal.ts';
+import { callerOf, parseInput } from './input.ts';
+import type { RateLimits } from './rate-limit.ts';
+
+export interface AuthRequirement {
+  /** Scope the caller must have. */
+  scope?: string;
+  /** The body names the tenant in `tenantId` (else the query may). */
+  tenantInBody?: boolean;
+}
+
+/**
+ * Lets in who proves who they are: `Authorization: Bearer`, or `X-API-Key` with the admin key, never both. Puts the principal
+ * into `ctx.state.principal`. A request that names a tenant other than the caller's is refused (S63).
+ */
+export function requireAuth(
+  { identity, limits }: { identity: Identity; limits?: RateLimits },
+  requirement: AuthRequirement = {},
+): Middleware {
+  return async (ctx, next) => {
+    const named = findNamedTenant(ctx, requirement);
+    const principal = await authenticate(identity, ctx, named);
+    if (named !== undefined && named !== principal.tenantId) throw new AppError('forbidden');
+    if (requirement.scope !== undefined && !hasScope(principal, requirement.scope)) {
+      throw new AppError('forbidden', { message: `This needs the scope ${requirement.scope}.` });
+    }
+    const rate = await identity.rateOf(principal);
+    if (rate !== undefined) await limits?.consumeClient(ctx, { id: principal.id, perMinute: rate });
+    ctx.state['principal'] = principal;
+    await next();
+  };
+}
+
+/** The principal that `requireAuth` found. */
+export function principalOf(ctx: Context): Principal {
+  const { principal } = ctx.state as { principal?: Principal };
+  if (principal === undefined) throw new Error('this route is not behind requireAuth');
+  return principal;
+}
+
+/** The bearer token of a request; undefined when there is none. */
+export function findBearer(ctx: Context): string | undefined {
+  return /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('Authorization'))?.[1];
+}
+
+async function authenticate(
+  identity: Identity,
+  ctx: Context,
+  tenantId: number | undefined,
+): Promise<Principal> {
+  const bearer = findBearer(ctx);
+  const key = ctx.get('X-API-Key');
+  if (bearer !== undefined && key === '') return identity.authenticate(bearer, callerOf(ctx));
+  ctx.set('WWW-Authenticate', 'Bearer realm="sluice"');
+  if (key === '' || ctx.get('Authorization') !== '') throw new AppError('unauthenticated');
+  return identity.authenticateKey(key, tenantId);
+}
+
+const tenantId = z.coerce.number().int().positive().max(2_147_483_647).optional();
+
+function findNamedTenant(ctx: Context, requirement: AuthRequirement): number | undefined {
+  const { body } = ctx.request as { body?: unknown };
+  const inBody =
+    requirement.tenantInBody === true && typeof body === 'object' && body !== null
+      ? (body as { tenantId?: unknown }).tenantId
+      : undefined;
+  return parseInput(z.object({ tenantId }), { tenantId: inBody ?? ctx.query['tenantId'] }).tenantId;
+}

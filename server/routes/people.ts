@@ -1,0 +1,218 @@
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { z } from 'zod';
+import { AppError } from '../../protocol/errors.ts';
+import { requestResend, signUp, verifyEmail } from '../auth/accounts.ts';
+import type { Identity } from '../auth/identity.ts';
+import { isKnownAddress, logIn } from '../auth/login.ts';
+import type { LoggedIn } from '../auth/login.ts';
+import { email, keyOf, username } from '../auth/names.ts';
+import { principalKey } from '../auth/principal.ts';
+import { refresh } from '../auth/refresh.ts';
+import { logOut, revokeByRefreshToken } from '../auth/revoke.ts';
+import { findBearer, principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { callerOf, withBody } from '../middleware/input.ts';
+import type { RateLimits } from '../middleware/rate-limit.ts';
+import { findRefreshCookie, isWebRequest, writeRefreshCookie } from './web-session.ts';
+
+interface PeopleDeps {
+  identity: Identity;
+  limits: RateLimits;
+}
+
+// bounds the work before a password is looked at; the rule of 8 to 256 characters comes after (S31)
+const password = z.string().min(1).max(1_024);
+const app = z.string().max(100).optional();
+
+const signUpInput = z.strictObject({ username, email, password });
+const verifyInput = z
+  .strictObject({
+    email: z.string().max(254).optional(),
+    username: z.string().max(256).optional(),
+    code: z.string().regex(/^\d{6}$/, 'six digits'),
+  })
+  .refine((input) => (input.email === undefined) !== (input.username === undefined), 'email or username');
+const resendInput = z.strictObject({ email });
+const loginInput = z
+  .strictObject({
+    username: z.string().min(1).max(256).optional(),
+    email: z.string().min(1).max(254).optional(),
+    password,
+    app,
+  })
+  .refine((input) => (input.email === undefined) !== (input.username === undefined), 'email or username');
+const refreshInput = z.strictObject({ refresh_token: z.string().max(200).optional() });
+
+/** Sign-up, verification, login, refresh, logout, who am I (CONTRACT, "People"). */
+export function peopleRoutes(deps: PeopleDeps): Router {
+  const router = new Router();
+  addSignUp(router, deps);
+  addSessions(router, deps);
+  return router;
+}
+
+function addSignUp(router: Router, { identity, limits }: PeopleDeps): void {
+  const { core } = identity;
+  const anyone = limits.anonymous;
+  router.post(
+    '/api/signup',
+    limits.signup,
+    withBody(signUpInput, async (ctx, input) => {
+      const userId = await signUp(core, input, callerOf(ctx));
+      ctx.status = 201;
+      ctx.body = { success: true, message: 'Look into your mail for a code of six digits.', user_id: userId };
+    }),
+  );
+  router.post(
+    '/api/verify-email',
+    anyone,
+    withBody(verifyInput, async (ctx, input) => {
+      const account = `verify ${keyOf(input.email ?? input.username ?? '')}`;
+      await limits.guardGuess(ctx, { account, attempt: () => verifyEmail(core, input, callerOf(ctx)) });
+      ctx.body = { success: true, message: 'The address is verified: log in.' };
+    }),
+  );
+  router.post(
+    '/api/resend-verification',
+    anyone,
+    withBody(resendInput, async (ctx, input) => {
+      await requestResend(core, input.email, callerOf(ctx));
+      ctx.body = {
+        success: true,
+        message: 'If a sign-up is waiting for this address, a new code is on its way.',
+      };
+    }),
+  );
+}
+
+function addSessions(router: Router, deps: PeopleDeps): void {
+  const { identity, limits } = deps;
+  const anyone = limits.anonymous;
+  router.post(
+    '/api/login',
+    anyone,
+    withBody(loginInput, async (ctx, input) => {
+      await login(deps, ctx, input);
+    }),
+  );
+  router.post(
+    '/auth/login',
+    anyone,
+    withBody(loginInput, async (ctx, input) => {
+      const { tokens } = await login(deps, ctx, input);
+      ctx.body = { ...(ctx.body as object), token: tokens.accessToken };
+    }),
+  );
+  router.post(
+    '/auth/refresh',
+    anyone,
+    withBody(refreshInput, (ctx, input) => refreshTokens(deps, ctx, input)),
+  );
+  router.post(
+    '/auth/logout',
+    withBody(refreshInput, (ctx, input) => leave(deps, ctx, input)),
+  );
+  router.get('/auth/me', requireAuth(deps), async (ctx) => {
+    ctx.body = await whoAmI(identity, ctx);
+    ctx.set('Cache-Control', 'no-store');
+  });
+}
+
+async function login(
+  { identity, limits }: PeopleDeps,
+  ctx: Context,
+  input: z.output<typeof loginInput>,
+): Promise<LoggedIn> {
+  const { core } = identity;
+  const web = isWebRequest(identity, ctx);
+  const name = input.email ?? input.username ?? '';
+  const loggedIn = await limits.guardGuess(ctx, {
+    account: `login ${keyOf(name)}`,
+    attempt: () => logIn(core, { name, password: input.password, app: input.app }, callerOf(ctx)),
+    isKnownAddress: (ip) => isKnownAddress(core, name, ip),
+  });
+  limits.authenticated(ctx);
+  ctx.body = { success: true, message: 'You are logged in.', user: loggedIn.user };
+  answerTokens(identity, ctx, { web, tokens: loggedIn.tokens });
+  return loggedIn;
+}
+
+async function refreshTokens(
+  { identity, limits }: PeopleDeps,
+  ctx: Context,
+  input: z.output<typeof refreshInput>,
+): Promise<void> {
+  const cookie = input.refresh_token === undefined ? findRefreshCookie(identity, ctx) : undefined;
+  const refreshToken = input.refresh_token ?? cookie;
+  if (refreshToken === undefined) throw new AppError('unauthenticated');
+  const tokens = await refresh(identity.core, { refreshToken, clientId: null, caller: callerOf(ctx) });
+  limits.authenticated(ctx);
+  ctx.body = { success: true, message: 'Here are new tokens.' };
+  answerTokens(identity, ctx, { web: cookie !== undefined, tokens });
+}
+
+/** Ends the session of the bearer token, of the refresh token in the body, or of the cookie. Always answers 200 but for a bad bearer. */
+async function leave(
+  { identity }: PeopleDeps,
+  ctx: Context,
+  input: z.output<typeof refreshInput>,
+): Promise<void> {
+  const caller = callerOf(ctx);
+  const bearer = findBearer(ctx);
+  const cookie = findRefreshCookie(identity, ctx);
+  const refreshToken = input.refresh_token ?? cookie;
+  if (bearer === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
+  if (refreshToken !== undefined)
+    await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller);
+  if (bearer !== undefined && refreshToken === undefined) {
+    const principal = await identity.authenticate(bearer, caller);
+    const { tenantId, sessionId: id } = principal;
+    await logOut(identity.core, { tenantId, id, by: principalKey(principal) }, caller);
+  }
+  if (ctx.cookies.get('sluice_refresh') !== undefined) writeRefreshCookie(identity, ctx, undefined);
+  ctx.body = { success: true, message: 'You are logged out.' };
+}
+
+function answerTokens(
+  identity: Identity,
+  ctx: Context,
+  { web, tokens }: { web: boolean; tokens: LoggedIn['tokens'] },
+): void {
+  ctx.set('Cache-Control', 'no-store');
+  if (web) {
+    writeRefreshCookie(identity, ctx, { token: tokens.refreshToken, maxAge: tokens.refreshExpiresIn });
+  }
+  ctx.body = {
+    ...(ctx.body as object),
+    access_token: tokens.accessToken,
+    token_type: 'Bearer',
+    expires_in: tokens.expiresIn,
+    ...(web ? {} : { refresh_token: tokens.refreshToken }),
+    refresh_expires_in: tokens.refreshExpiresIn,
+  };
+}
+
+async function whoAmI(identity: Identity, ctx: Context): Promise<Record<string, unknown>> {
+  const principal = principalOf(ctx);
+  const [row] =
+    principal.kind === 'user'
+      ? await identity.core.db.sql<{ email: string; role: string }>(
+          'SELECT email, role FROM users WHERE tenant_id = $1 AND id = $2',
+          [principal.tenantId, principal.id],
+        )
+      : [];
+  return {
+    success: true,
+    user: {
+      id: principal.id,
+      kind: principal.kind,
+      username: principal.name,
+      ...(row === undefined ? {} : { email: row.email, role: row.role }),
+      tenant_id: principal.tenantId,
+    },
+    scopes: [...principal.scopes],
+    partitions: { read: [...principal.grants.read], write: [...principal.grants.write] },
+    session_id: principal.sessionId,
+    expires_at: new Date(principal.expiresAt).toISOString(),
+  };
+}

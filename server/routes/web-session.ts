@@ -1,0 +1,51 @@
+import type { Context } from 'koa';
+import { AppError } from '../../protocol/errors.ts';
+import type { Identity } from '../auth/identity.ts';
+import { isLoopback } from '../mail.ts';
+
+/** Refresh tokens of browsers: an HttpOnly cookie, honoured only together with our header and from our own origin (S60). */
+
+export const REFRESH_COOKIE = 'sluice_refresh';
+const WEB_HEADER = 'X-Sluice-Web';
+
+/** Whether the caller is a page that wants its refresh token in a cookie. Throws `origin_refused` for a foreign page. */
+export function isWebRequest(identity: Identity, ctx: Context): boolean {
+  if (ctx.get(WEB_HEADER) !== '1') return false;
+  if (!isOwnOrigin(identity, ctx.get('Origin'))) throw new AppError('origin_refused');
+  return true;
+}
+
+/** The refresh token in the cookie; undefined unless the request proves to come from one of our own pages. */
+export function findRefreshCookie(identity: Identity, ctx: Context): string | undefined {
+  return isWebRequest(identity, ctx) ? ctx.cookies.get(REFRESH_COOKIE) : undefined;
+}
+
+/** Sets the cookie; `undefined` removes it. `maxAge` in seconds. */
+export function writeRefreshCookie(
+  identity: Identity,
+  ctx: Context,
+  cookie: { token: string; maxAge: number } | undefined,
+): void {
+  const secure = new URL(identity.core.issuer()).protocol === 'https:';
+  const attributes = ['Path=/auth', 'HttpOnly', 'SameSite=Strict', ...(secure ? ['Secure'] : [])];
+  const life = cookie === undefined ? 0 : cookie.maxAge;
+  ctx.append(
+    'Set-Cookie',
+    [`${REFRESH_COOKIE}=${cookie?.token ?? ''}`, `Max-Age=${life}`, ...attributes].join('; '),
+  );
+}
+
+/** Ours are the issuer's origin, CORS_ORIGINS, and on a loopback address its other names. Never what a header claims to be. */
+function isOwnOrigin(identity: Identity, origin: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { config, issuer } = identity.core;
+  const own = new URL(issuer());
+  const given = new URL(origin);
+  if (given.origin === own.origin || config.CORS_ORIGINS.includes(given.origin)) return true;
+  return (
+    given.protocol === own.protocol &&
+    given.port === own.port &&
+    isLoopback(own.hostname) &&
+    isLoopback(given.hostname)
+  );
+}

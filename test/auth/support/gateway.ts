@@ -1,0 +1,121 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { bodyParser } from '@koa/bodyparser';
+import Koa from 'koa';
+import { startIdentity } from '../../../server/auth/identity.ts';
+import type { Identity } from '../../../server/auth/identity.ts';
+import { parseConfig } from '../../../server/config.ts';
+import type { Database } from '../../../server/db.ts';
+import { createLocalHints } from '../../../server/hints.ts';
+import type { Hints } from '../../../server/hints.ts';
+import { createLogger } from '../../../server/log.ts';
+import { problemDetails } from '../../../server/middleware/errors.ts';
+import { createRateLimits } from '../../../server/middleware/rate-limit.ts';
+import { requestId } from '../../../server/middleware/request-id.ts';
+import { adminClientRoutes } from '../../../server/routes/admin-clients.ts';
+import { adminUserRoutes } from '../../../server/routes/admin-users.ts';
+import { auditRoutes } from '../../../server/routes/audit.ts';
+import { devMailRoutes } from '../../../server/routes/dev-mail.ts';
+import { oauthRoutes } from '../../../server/routes/oauth.ts';
+import { peopleRoutes } from '../../../server/routes/people.ts';
+import { wellKnownRoutes } from '../../../server/routes/well-known.ts';
+import { openTestDatabase } from '../../support/database.ts';
+
+export const ADMIN_KEY = 'an-admin-key-for-tests-only-0123456789';
+export const PASSWORD = 'glass otter 51 lantern';
+const ENCRYPTION_KEY = 'an encryption key for tests only, 42';
+
+/** Identity behind its real routes on a real port and database, with a clock to turn. */
+export interface Gateway {
+  url: string;
+  db: Database & { url: string };
+  identity: Identity;
+  clock: Clock;
+  /** Everything that was logged. */
+  logged: () => string;
+  close(): Promise<void>;
+}
+
+export interface Clock {
+  (): number;
+  advance(ms: number): void;
+}
+
+export interface GatewayOptions {
+  env?: Record<string, string>;
+  db?: Database & { url: string };
+  hints?: Hints;
+  clock?: Clock;
+}
+
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const db = options.db ?? (await openTestDatabase());
+  const dataDir = await mkdtemp(join(tmpdir(), 'sluice-auth-'));
+  const config = parseConfig({
+    DATA_DIR: dataDir,
+    INTERNAL_API_KEY: ADMIN_KEY,
+    CONFIG_ENCRYPTION_KEY: ENCRYPTION_KEY,
+    RATE_LIMIT_MAX_REQUESTS: '100000',
+    ...options.env,
+  });
+  const clock = options.clock ?? createClock();
+  const lines: string[] = [];
+  const sink = createSink(lines);
+  const log = createLogger('trace', sink);
+  const hints = options.hints ?? createLocalHints();
+  let url = 'http://127.0.0.1:0';
+  const issuer = (): string => config.PUBLIC_URL ?? url;
+  const identity = await startIdentity({ db, config, log, hints, issuer, clock, console: createSink([]) });
+  const app = new Koa();
+  app.proxy = config.TRUST_PROXY;
+  app.maxIpsCount = 1;
+  const deps = { identity, limits: createRateLimits(config) };
+  app
+    .use(requestId())
+    .use(problemDetails(log))
+    .use(bodyParser({ enableTypes: ['json', 'form'] }));
+  for (const routes of [peopleRoutes, oauthRoutes, adminClientRoutes, adminUserRoutes, auditRoutes]) {
+    app.use(routes(deps).routes());
+  }
+  app.use(wellKnownRoutes(deps).routes()).use(devMailRoutes(deps).routes());
+  const server = createServer(app.callback());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    db,
+    identity,
+    clock,
+    logged: () => lines.join(''),
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await identity.close();
+      if (options.hints === undefined) await hints.close();
+      if (options.db === undefined) await db.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+export function createClock(): Clock {
+  let ahead = 0;
+  return Object.assign(() => Date.now() + ahead, {
+    advance: (ms: number) => {
+      ahead += ms;
+    },
+  });
+}
+
+function createSink(lines: string[]): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(chunk.toString());
+      done();
+    },
+  });
+}
