@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { createRandom } from '../random.ts';
 import { nextUnsold, sellInvoice, type Erp } from './erp.ts';
 import type { RetailInvoice } from './invoices.ts';
 
@@ -71,16 +72,5 @@ function createPauses({ perSecond, seed, signal }: SellOptions): () => Promise<v
     await sleep(wait, undefined, signal ? { signal } : {}).catch((error: unknown) => {
       if (!signal?.aborted) throw error;
     });
-  };
-}
-
-/** mulberry32: uniform in [0, 1), the same on every machine. */
-function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
