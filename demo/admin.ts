@@ -47,6 +47,9 @@ async function post(
     body: JSON.stringify(request.body),
   });
   const answer = (await response.json()) as Record<string, unknown>;
-  if (!response.ok) throw new Error(`${path}: ${String(answer['message'] ?? response.status)}`);
+  if (!response.ok)
+    throw new Error(
+      `${path}: ${typeof answer['message'] === 'string' ? answer['message'] : String(response.status)}`,
+    );
   return answer;
 }

@@ -23,7 +23,7 @@ export function startChaos(
   const stopped = new AbortController();
   const run = async (): Promise<void> => {
     let round: Mishap[] = [];
-    while (!stopped.signal.aborted) {
+    for (;;) {
       await sleep(300 + random() * 1_500, undefined, { signal: stopped.signal }).catch(() => undefined);
       if (stopped.signal.aborted) return;
       if (round.length === 0) round = [...mishaps];

@@ -16,7 +16,6 @@ export interface BranchRun {
   total: number;
   /** Invoices in the books. */
   readonly sold: number;
-  readonly agentStarts: number;
   startSelling(pace: number, seed: number): void;
   /** Resolves when everything is sold. Rejects when the till fails. */
   soldOut: Promise<void>;
@@ -64,27 +63,30 @@ interface Places {
 }
 
 function runBranch(places: Places): BranchRun {
-  let agent: Program | undefined;
-  let till: Program | undefined;
   let sold = 0;
-  let agentStarts = 0;
-  let closing = false;
-  let sell: () => void = () => undefined;
   let settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
   const soldOut = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
   // a till that fails before anybody waits for it is still reported to whoever waits later
   soldOut.catch(() => undefined);
-  const startAgent = (): void => {
-    agentStarts += 1;
+  const agent = createKept(() => {
     const args = ['run', '--config', places.configPath, '--json'];
-    const program = startProgram({ name: 'agent/main', args, logFile: join(places.folder, 'agent.log') });
-    agent = program;
-  };
-  const kill = async (program: Program | undefined, downMs: number): Promise<void> => {
-    program?.child.kill('SIGKILL');
-    await program?.ended;
-    await sleep(downMs);
-  };
+    return startProgram({ name: 'agent/main', args, logFile: join(places.folder, 'agent.log') });
+  });
+  let pace: string[] = [];
+  const till = createKept(() => {
+    const args = [places.databasePath, places.invoicesPath, ...pace];
+    const program = startProgram({
+      name: 'demo/branch-process',
+      args,
+      logFile: join(places.folder, 'till.log'),
+    });
+    program.onLine((line) => (sold = Math.max(sold, Number(line))));
+    void program.ended.then((code) => {
+      if (code === 0) settle?.resolve();
+      else if (code !== null) settle?.reject(new Error(`the till of ${places.slug} failed: see till.log`));
+    });
+    return program;
+  });
   return {
     slug: places.slug,
     databasePath: places.databasePath,
@@ -92,45 +94,44 @@ function runBranch(places: Places): BranchRun {
     get sold() {
       return sold;
     },
-    get agentStarts() {
-      return agentStarts;
-    },
     soldOut,
-    startAgent,
-    startSelling(pace, seed) {
-      sell = () => {
-        const args = [places.databasePath, places.invoicesPath, String(pace), String(seed)];
-        const program = startProgram({
-          name: 'demo/branch-process',
-          args,
-          logFile: join(places.folder, 'till.log'),
-        });
-        till = program;
-        program.onLine((line) => (sold = Math.max(sold, Number(line))));
-        void program.ended.then((code) => {
-          if (code === 0) settle?.resolve();
-          else if (code !== null)
-            finished.reject(new Error(`the till of ${places.slug} failed: see till.log`));
-        });
-      };
-      sell();
+    startAgent: () => agent.start(),
+    startSelling(perSecond, seed) {
+      pace = [String(perSecond), String(seed)];
+      till.start();
     },
-    async killAgent(downMs) {
-      await kill(agent, downMs);
-      if (!closing) startAgent();
-    },
-    async killTill(downMs) {
-      if (sold >= places.total) return;
-      await kill(till, downMs);
-      if (!closing) sell();
+    killAgent: (downMs) => agent.kill(downMs),
+    killTill: async (downMs) => {
+      if (sold < places.total) await till.kill(downMs);
     },
     async close() {
-      closing = true;
-      till?.child.kill('SIGKILL');
-      agent?.child.kill('SIGTERM');
-      const late = await Promise.race([agent?.ended, sleep(10_000, 'late' as const, { ref: false })]);
-      if (late === 'late') agent?.child.kill('SIGKILL');
-      await till?.ended;
+      await till.close('SIGKILL');
+      await agent.close('SIGTERM');
+    },
+  };
+}
+
+/** A program that is started again after it was killed, until it is closed. */
+function createKept(start: () => Program): {
+  start(): void;
+  kill(downMs: number): Promise<void>;
+  close(signal: NodeJS.Signals): Promise<void>;
+} {
+  let program: Program | undefined;
+  let closed = false;
+  return {
+    start: () => void (program = start()),
+    async kill(downMs) {
+      program?.child.kill('SIGKILL');
+      await program?.ended;
+      await sleep(downMs);
+      if (!closed) program = start();
+    },
+    async close(signal) {
+      closed = true;
+      program?.child.kill(signal);
+      const late = await Promise.race([program?.ended, sleep(10_000, 'late' as const, { ref: false })]);
+      if (late === 'late') program?.child.kill('SIGKILL');
     },
   };
 }
@@ -146,7 +147,7 @@ async function writeInvoices(path: string, invoices: readonly unknown[]): Promis
 function writeAgentConfig(folder: string, { gatewayUrl, credentials, branch }: BranchOptions): string {
   const secretPath = join(folder, 'client.secret');
   writeFileSync(secretPath, credentials.clientSecret, { mode: 0o600 });
-  const { clientSecret: _1, clientSecretEnv: _2, ...example } = readExample();
+  const { clientSecret: _secret, clientSecretEnv: _name, ...example } = readExample();
   const config = {
     ...example,
     gateway: gatewayUrl,

@@ -123,36 +123,56 @@ async function sellAndSettle(
   centre: Centre,
   chaos: Chaos | undefined,
 ): Promise<{ fault?: string }> {
-  const { options, screen, signal } = run;
-  const total = fleet.reduce((sum, branch) => sum + branch.total, 0);
+  const { options, signal } = run;
   fleet.forEach((branch, i) => {
     branch.startAgent();
     branch.startSelling(options.pace, options.seed + i);
   });
-  const soldOut = Promise.all(fleet.map((branch) => branch.soldOut));
-  let isSoldOut = false;
-  let failure: string | undefined;
-  void soldOut.then(
-    () => (isSoldOut = true),
-    (error: unknown) => (failure = error instanceof Error ? error.message : String(error)),
+  const selling = Promise.all(fleet.map((branch) => branch.soldOut)).then(
+    () => 'sold out',
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
-  let movedAt = performance.now();
-  let arrived = -1;
-  while (!signal.aborted && failure === undefined) {
-    const invoices = await centre.invoices();
-    const sold = fleet.reduce((sum, branch) => sum + branch.sold, 0);
-    if (invoices !== arrived || !isSoldOut) movedAt = performance.now();
-    arrived = invoices;
-    screen.progress(() => `sold ${sold} of ${total}   at the centre ${invoices}   ${stateOf(centre)}`);
-    if (isSoldOut && chaos) await chaos.stop();
-    if (isSoldOut && invoices >= total) break;
-    if (performance.now() - movedAt > STALLED_MS)
-      return { fault: `${total - invoices} invoices have not arrived` };
-    await sleep(100);
-  }
+  const sold = await follow({ run, fleet, centre, until: selling });
   await chaos?.stop();
   if (signal.aborted) return { fault: 'interrupted' };
-  return failure === undefined ? {} : { fault: failure };
+  if (sold !== 'sold out') return { fault: sold };
+  const arrived = await follow({ run, fleet, centre, until: settle(run, fleet, centre) });
+  return arrived === '' ? {} : { fault: arrived };
+}
+
+/** Shows how things stand until `until` has a word, or the user has had enough. */
+async function follow(watch: {
+  run: RunOptions;
+  fleet: BranchRun[];
+  centre: Centre;
+  until: Promise<string>;
+}): Promise<string> {
+  const { run, fleet, centre } = watch;
+  const total = fleet.reduce((sum, branch) => sum + branch.total, 0);
+  for (;;) {
+    const word = await Promise.race([watch.until, sleep(100)]);
+    if (word !== undefined) return word;
+    if (run.signal.aborted) return 'interrupted';
+    const invoices = await centre.invoices();
+    const sold = fleet.reduce((sum, branch) => sum + branch.sold, 0);
+    run.screen.progress(() => `sold ${sold} of ${total}   at the centre ${invoices}   ${stateOf(centre)}`);
+  }
+}
+
+/** Waits until every invoice is at the centre; says how many are missing when nothing has moved for long. */
+async function settle(run: RunOptions, fleet: BranchRun[], centre: Centre): Promise<string> {
+  const total = fleet.reduce((sum, branch) => sum + branch.total, 0);
+  let movedAt = performance.now();
+  let last = -1;
+  while (!run.signal.aborted) {
+    const invoices = await centre.invoices();
+    if (invoices >= total) return '';
+    if (invoices !== last) movedAt = performance.now();
+    last = invoices;
+    if (performance.now() - movedAt > STALLED_MS) return `${total - invoices} invoices have not arrived`;
+    await sleep(100);
+  }
+  return 'interrupted';
 }
 
 function stateOf(centre: Centre): string {
