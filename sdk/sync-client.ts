@@ -195,7 +195,8 @@ class StoreSyncClient implements SyncClient {
   }
 
   async #hello(channel: Channel, position: Position): Promise<HelloReply> {
-    const { store, app, batchMutations, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
+    const { store, app, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
+    const { batchMutations = LIMITS.batchMutationsMax } = this.#options;
     const { clientId, incarnation } = await store.identity();
     const answer = await channel.request(
       'sync:hello',
@@ -205,8 +206,7 @@ class StoreSyncClient implements SyncClient {
         incarnation,
         cursor: position.page ?? position.cursor,
         subscribe: this.#subscribe,
-        ...(batchMutations === undefined ? {} : { limits: { batchMutations } }),
-        limits: { batchMutations: LIMITS.batchMutationsMax },
+        limits: { batchMutations },
         app: { name: 'sluice-sdk', version: SLUICE_VERSION, ...app, queue: await store.outboxCount() },
       },
       timeoutMs,

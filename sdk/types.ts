@@ -75,7 +75,7 @@ export interface SyncClientOptions extends EngineOptions {
   app?: { name: string; version: string };
   /** Batches and bytes sent and not yet answered. Left out: 16 and 512 KiB. */
   window?: { batches?: number; bytes?: number };
-  /** Mutations one batch may have on this connection, at most 5,000. Left out: the gateway's usual 1,000. */
+  /** Mutations one batch may have on this connection. Left out: 5,000, the most that the gateway allows. */
   batchMutations?: number;
 }
 

@@ -48,6 +48,8 @@ class OutboxUploader implements Uploader {
   #active = false;
   /** Counts rewinds: a refusal that an earlier round brought says nothing about this one. */
   #round = 0;
+  /** Counts hellos. */
+  #connection = 0;
   #sentUpTo = 0;
   #flight = new Set<QueuedBatch>();
   #pumping = false;
@@ -70,6 +72,7 @@ class OutboxUploader implements Uploader {
 
   begin(): void {
     this.#active = true;
+    this.#connection += 1;
     this.#rewind(0);
     this.wake();
   }
@@ -82,7 +85,8 @@ class OutboxUploader implements Uploader {
   async stop(): Promise<void> {
     this.#active = false;
     this.#rewind(0);
-    await this.#settling;
+    // Where it fails, the sender hears of it.
+    await this.#settling?.catch(() => undefined);
   }
 
   #rewind(to: number): void {
@@ -129,14 +133,21 @@ class OutboxUploader implements Uploader {
 
   async #send(batch: QueuedBatch, round: number): Promise<void> {
     const flight = this.#flight;
+    const connection = this.#connection;
+    let answer: unknown;
     try {
-      const answer = await this.#deps.request('sync:push', toPush(batch));
-      flight.delete(batch);
-      await this.#take(batch, answer, round);
-      this.wake();
+      answer = await this.#deps.request('sync:push', toPush(batch));
     } catch (error) {
       // No answer: the batch may be committed or not. The next hello sends it again and gets the same verdict.
       if (this.#active && round === this.#round) this.#deps.drop(toError(error));
+      return;
+    }
+    flight.delete(batch);
+    try {
+      await this.#take(batch, answer, round);
+      this.wake();
+    } catch (error) {
+      if (this.#active && connection === this.#connection) this.#deps.drop(toError(error));
     }
   }
 
@@ -177,7 +188,9 @@ class OutboxUploader implements Uploader {
   /** Sends from `expected` on; when that batch is gone here, only a new incarnation can start at 1 again. */
   async #closeGap(batch: QueuedBatch, expected: number | undefined): Promise<void> {
     if (expected === undefined) throw new SluiceError('protocol', 'seq_gap without expectedSeq');
+    const round = this.#hold(expected - 1);
     const [first] = await this.#deps.store.outbox({ after: expected - 1, limit: 1 });
+    if (round !== this.#round) return;
     if (first?.seq !== expected) return this.#startOver('batch_missing');
     this.#pause(batch, { from: expected - 1 });
   }
@@ -196,8 +209,18 @@ class OutboxUploader implements Uploader {
   }
 
   async #authenticate(batch: QueuedBatch, error: WireError): Promise<void> {
-    if (this.#stalls === 0 && (await this.#deps.refreshToken())) this.#pause(batch, {});
+    const round = this.#hold(batch.seq - 1);
+    const taken = this.#stalls === 0 && (await this.#deps.refreshToken());
+    if (round !== this.#round) return;
+    if (taken) this.#pause(batch, {});
     else this.#deps.drop(new ConnectRefused(error.code, error.message));
+  }
+
+  /** Sends nothing until `#pause` or the next connection; the refusals of what is in flight no longer count. */
+  #hold(from: number): number {
+    this.#rewind(from);
+    this.#cancelPause = () => undefined;
+    return this.#round;
   }
 
   /** Waits and sends again from this batch on. */

@@ -198,6 +198,17 @@ describe('sdk downloads', () => {
     expect(gateway.maxUnacked).to.be.at.most(4);
   });
 
+  it('[P6] acknowledges after half the credits without waiting for a timer', async () => {
+    gateway.credits = 4;
+    gateway.faults.delta = (frame) => [{ ...frame, more: false }];
+    const never = { now: () => 0, after: () => () => undefined };
+    const watched = await startClient(gateway, { clock: never });
+    await until(() => watched.client.state.name === 'live');
+    for (let i = 0; i < 20; i += 1) gateway.commit(put(`r${i}`));
+    await until(() => history(watched).length === 20);
+    await until(() => JSON.stringify(gateway.acks.at(-1)) === '{"to":"e1.20"}');
+  });
+
   it('[S] another subscription means another replica: it says hello without the cursor', async () => {
     gateway.commit(put('a'));
     const watched = await startClient(gateway);

@@ -212,6 +212,16 @@ describe('sdk uploads', () => {
     expect(gateway.hellos).to.have.lengthOf(1);
   });
 
+  it('[F28] several refused at once: one new token, and still in order', async () => {
+    let expired = 4;
+    gateway.faults.push = () => (expired-- > 0 ? refuse('token_expired', { retry: 'auth' }) : undefined);
+    const { client } = await startClient(gateway, { tokens: tokensOf('old', 'new') });
+    await Promise.all([1, 2, 3, 4].map((i) => client.push([put(`r${i}`)])));
+    await client.drained();
+    expect(gateway.refreshed).to.deep.equal(['new']);
+    expect(seqs()).to.deep.equal([1, 2, 3, 4, 1, 2, 3, 4]);
+  });
+
   it('[P6] a full outbox is a clear error and loses nothing', async () => {
     const store = createMemoryStore({ maxOutbox: 2 });
     gateway.faults.push = () => 'silent';
@@ -231,6 +241,18 @@ describe('sdk uploads', () => {
     expect(await code(put('x', { text: 'x'.repeat(300_000) }))).to.equal('payload_too_large');
     expect(await code(put('x', deep(40)))).to.equal('invalid_batch');
     expect((await client.stats()).queue).to.equal(0);
+  });
+
+  it('[F22] a verdict that cannot be stored is fetched again, and the queue goes on', async () => {
+    const store = createMemoryStore();
+    const settle = store.settle.bind(store);
+    let full = 2;
+    store.settle = (list) => (full-- > 0 ? Promise.reject(new Error('disk full')) : settle(list));
+    const { client, of } = await startClient(gateway, { store });
+    await Promise.all([1, 2, 3].map((i) => client.push([put(`r${i}`)])));
+    await client.drained();
+    expect(of('error').map((error) => error.message)).to.include('disk full');
+    expect(gateway.head).to.equal(3);
   });
 
   it('closing rejects what is waited for and keeps the batch', async () => {
