@@ -31,6 +31,11 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
     },
   },
+  {
+    // TypeORM's own way to declare an entity without decorators
+    files: ['entities/**'],
+    rules: { '@typescript-eslint/no-unsafe-class-instance-assignment': 'off' },
+  },
   { files: ['**/config.ts', 'test/support/**'], rules: { 'no-restricted-syntax': 'off' } },
   { files: ['*.config.js', 'web/vite.config.ts'], rules: { 'no-restricted-syntax': 'off' } },
   { files: ['*.config.js'], ...tseslint.configs.disableTypeChecked },

@@ -21,18 +21,16 @@ export function canonicalJson(value: unknown): string {
   return `${text}}`;
 }
 
-/** Nesting of a parsed JSON value, without recursion, so that a hostile one cannot exhaust the stack. */
+/** Whether a parsed JSON value nests deeper than `limit`; without recursion, so that a hostile one cannot exhaust the stack. */
 export function isDeeperThan(value: unknown, limit: number): boolean {
-  let level: unknown[] = [value];
+  let level = [value].filter(isObject);
   for (let depth = 0; level.length > 0; depth += 1) {
-    const next: unknown[] = [];
-    for (const node of level) {
-      if (node === null || typeof node !== 'object') continue;
-      if (depth >= limit) return true;
-      for (const child of Object.values(node))
-        if (child !== null && typeof child === 'object') next.push(child);
-    }
-    level = next;
+    if (depth >= limit) return true;
+    level = level.flatMap((node) => Object.values(node).filter(isObject));
   }
   return false;
+}
+
+function isObject(value: unknown): value is object {
+  return value !== null && typeof value === 'object';
 }

@@ -7,7 +7,6 @@ import { LIMITS } from './limits.ts';
  * docs/PROTOCOL.md numbers the rules; a test fingerprints these schemas, so that the wire cannot change unnoticed.
  */
 
-// eslint-disable-next-line no-control-regex -- control characters are what the pattern refuses
 const printable = /^[^\u0000-\u001f\u007f]+$/;
 
 export const collectionName = z

@@ -21,9 +21,12 @@ const list = z.string().transform((text) =>
     .filter(Boolean),
 );
 const url = (...protocols: string[]): z.ZodString =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
-    message: `must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
-  }) as unknown as z.ZodString;
+  z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+      `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    );
 
 /** Every setting, with its default and meaning; `.env.example` and docs/CONFIGURATION.md are made from it. */
 export const environment = z.object({

@@ -11,18 +11,23 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 async function main(): Promise<void> {
   const config = parseConfig(readEnvironment());
   const log = createLogger(config.LOG_LEVEL);
-  let app: App | undefined;
+  const running: { app?: App } = {};
   let stopping = false;
   const stop = (signal: string): void => {
     // a second signal does not wait
     if (stopping) process.exit(130);
     stopping = true;
     say(`${signal}: closing …`);
-    void Promise.resolve(app?.close()).finally(() => process.exit(0));
+    void Promise.resolve(running.app?.close()).finally(() => process.exit(0));
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
-  app = await createApp({ config, log, progress: (message) => say(`  ${message}`), console: process.stdout });
-  say(welcome(app, config.DATABASE_URL === undefined ? config.DATA_DIR : undefined));
+  running.app = await createApp({
+    config,
+    log,
+    progress: (message) => say(`  ${message}`),
+    console: process.stdout,
+  });
+  say(welcome(running.app, config.DATABASE_URL === undefined ? config.DATA_DIR : undefined));
 }
 
 function welcome(app: App, dataDir: string | undefined): string {

@@ -48,6 +48,7 @@ function toRefusal(error: unknown): AppError {
   if (error instanceof SyntaxError || type === 'entity.parse.failed')
     return new AppError('invalid_json', { cause: error });
   if (status === 415) return new AppError('unsupported_media_type', { cause: error });
+  if (status === 404) return new AppError('route_not_found', { cause: error });
   if (status === 400) return new AppError('invalid_request', { cause: error });
   return toAppError(error);
 }

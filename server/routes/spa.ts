@@ -14,15 +14,13 @@ const API =
 export function servePage(): Middleware {
   const root = ROOTS.find((path) => existsSync(`${path}/index.html`) && existsSync(`${path}/assets`));
   return async (ctx, next) => {
-    if (root === undefined || !['GET', 'HEAD'].includes(ctx.method)) return await next();
+    await next();
+    if (root === undefined || !['GET', 'HEAD'].includes(ctx.method)) return;
+    if (ctx.status !== 404 || ctx.body !== undefined) return;
     const isAsset = /^\/assets\/[\w.-]+$/.test(ctx.path);
     const isPage = ctx.path === '/' || (ctx.get('Accept').includes('text/html') && !API.test(ctx.path));
-    if (!isAsset && !isPage && !/^\/[\w-]+\.(svg|png|ico|txt|webmanifest)$/.test(ctx.path))
-      return await next();
-    await next();
-    if (ctx.status !== 404 || ctx.body !== undefined) return undefined;
+    if (!isAsset && !isPage && !/^\/[\w-]+\.(svg|png|ico|txt|webmanifest)$/.test(ctx.path)) return;
     ctx.set('Cache-Control', isAsset ? 'public, max-age=31536000, immutable' : 'no-cache');
     await send(ctx, isPage ? 'index.html' : ctx.path, { root });
-    return undefined;
   };
 }
