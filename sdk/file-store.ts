@@ -1,8 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { DatabaseSync } from '@photostructure/sqlite';
 import type { Change, SnapshotRecord } from '../protocol/sync.ts';
 import { DEFAULT_MAX_OUTBOX, inboxEntryOf, outboxFull, prepareBatch } from './batch.ts';
+import type { Deferred } from './deferred.ts';
+import { deferred } from './deferred.ts';
+import { toError } from './emitter.ts';
 import { SluiceError } from './errors.ts';
+import { create, readIdentity, readOrigin, readPosition, renew, writePosition } from './file-meta.ts';
 import type { Origin } from './file-origin.ts';
 import { announce, confirm, isOriginal } from './file-origin.ts';
 import type { Database, FileTables } from './file-tables.ts';
@@ -60,7 +63,7 @@ export interface FileStoreOptions extends StoreOptions, FileStoreHooks {
 export interface EnqueueTransaction {
   database: Database;
   /** Puts a batch into the outbox as part of this transaction. */
-  enqueue(batch: NewBatch): QueuedBatch;
+  enqueue: (batch: NewBatch) => QueuedBatch;
 }
 
 export interface FileStore extends Store {
@@ -91,6 +94,8 @@ class SqliteStore implements FileStore {
   readonly #options: FileStoreOptions;
   readonly #listeners = new Set<() => void>();
   #opened: Open | undefined;
+  #waiting: { batch: NewBatch; resolve: (queued: QueuedBatch) => void; reject: (error: Error) => void }[] =
+    [];
   restored = false;
 
   constructor(options: FileStoreOptions) {
@@ -135,8 +140,13 @@ class SqliteStore implements FileStore {
   inboxCount = (): Promise<number> => attempt(() => this.#use().tables.inboxCount());
   renewIncarnation = (): Promise<Identity> => attempt(() => this.#write(renew));
 
-  enqueue = (batch: NewBatch): Promise<QueuedBatch> =>
-    attempt(() => this.enqueueInTransaction((transaction) => transaction.enqueue(batch)));
+  /** Batches enqueued in the same turn share one transaction, and so one wait for the disk. */
+  enqueue(batch: NewBatch): Promise<QueuedBatch> {
+    const answer = deferred<QueuedBatch>();
+    this.#waiting.push({ batch, answer });
+    if (this.#waiting.length === 1) queueMicrotask(() => this.#enqueueWaiting());
+    return answer.promise;
+  }
 
   enqueueInTransaction<T>(fn: (transaction: EnqueueTransaction) => T): T {
     let added = 0;
@@ -229,6 +239,28 @@ class SqliteStore implements FileStore {
   count = (collection: string, { partition }: { partition?: string } = {}): Promise<number> =>
     attempt(() => this.#use().tables.count(collection, partition));
 
+  #enqueueWaiting(): void {
+    const waiting = this.#waiting.splice(0);
+    const settle: (() => void)[] = [];
+    attempt(() =>
+      this.enqueueInTransaction(({ enqueue }) => {
+        for (const { batch, answer } of waiting) {
+          try {
+            const queued = enqueue(batch);
+            settle.push(() => answer.resolve(queued));
+          } catch (error) {
+            // One that is refused for itself has written nothing; a fault of the store undoes them all.
+            if (!(error instanceof SluiceError)) throw error;
+            settle.push(() => answer.reject(error));
+          }
+        }
+      }),
+    ).then(
+      () => settle.forEach((tell) => tell()),
+      (error: unknown) => waiting.forEach(({ answer }) => answer.reject(toError(error))),
+    );
+  }
+
   #use(): Open {
     if (!this.#opened) throw new SluiceError('closed', 'the store is not open');
     return this.#opened;
@@ -314,42 +346,4 @@ function prepare(database: Database, own: boolean): void {
 
 function locationOf(database: Database): string | undefined {
   return database.location() ?? undefined;
-}
-
-function create(tables: FileTables): void {
-  tables.setMeta('clientId', randomUUID());
-  tables.setMeta('incarnation', randomUUID());
-  tables.setMeta('nextSeq', '1');
-}
-
-function renew(tables: FileTables): Identity {
-  tables.setMeta('incarnation', randomUUID());
-  tables.setMeta('nextSeq', String(tables.renumber() + 1));
-  return readIdentity(tables);
-}
-
-function readIdentity(tables: FileTables): Identity {
-  const clientId = tables.findMeta('clientId');
-  const incarnation = tables.findMeta('incarnation');
-  if (clientId === undefined || incarnation === undefined)
-    throw new SluiceError('store_failed', 'the store has no identity');
-  return { clientId, incarnation, nextSeq: Number(tables.findMeta('nextSeq')) };
-}
-
-function readPosition(tables: FileTables): Position {
-  const [cursor = null, page = null, scope = null] = ['cursor', 'page', 'scope'].map((key) =>
-    tables.findMeta(key),
-  );
-  return { cursor, page, scope };
-}
-
-function writePosition(tables: FileTables, position: Position): void {
-  tables.setMeta('cursor', position.cursor);
-  tables.setMeta('page', position.page);
-  tables.setMeta('scope', position.scope);
-}
-
-function readOrigin(tables: FileTables): Origin | undefined {
-  const text = tables.findMeta('origin');
-  return text === undefined ? undefined : (JSON.parse(text) as Origin);
 }

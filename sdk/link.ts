@@ -235,7 +235,8 @@ class ReconnectingLink implements Link {
     const after = transition(before, event);
     if (after === before) return;
     this.#state = after;
-    this.#options.onState(after);
+    // The head moves with every delta, and `changes` tells of those.
+    if (event.type !== 'advanced') this.#options.onState(after);
     // The listener may itself have moved the state on, and then has acted on it.
     if (this.#state === after && after.name !== before.name) this.#enter(after);
   }

@@ -93,7 +93,7 @@ export interface BatchVerdict {
 }
 
 export interface SyncEvents {
-  /** Every change of the connection's state. */
+  /** Every change of the connection's state, but for a `head` that only moved on: read that from `client.state`. */
   state: SyncState;
   /** After they were stored together with the cursor `to`; stale ones are left out. */
   changes: { from: string; to: string; more: boolean; changes: Change[] };

@@ -38,6 +38,7 @@ describe('sdk in a browser', () => {
       readdirSync(SDK).filter((name) => pattern.test(readFileSync(join(SDK, name), 'utf8')));
     expect(using(/from 'socket\.io/)).to.deep.equal(['connection.ts']);
     expect(using(/from '(node:|@photostructure)/)).to.deep.equal([
+      'file-meta.ts',
       'file-origin.ts',
       'file-store.ts',
       'file-tables.ts',

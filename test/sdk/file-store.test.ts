@@ -96,6 +96,19 @@ describe('sdk file store', () => {
     expect((await owner.enqueue({ mutations: [put('b')] })).seq).to.equal(2);
   });
 
+  it('batches enqueued in one turn are committed together; one that is refused leaves the others be', async () => {
+    const store = await open({ path, maxOutbox: 3 });
+    const ids = ['a', 'Bad!', 'b', 'c', 'd'];
+    const results = await Promise.allSettled(
+      ids.map((id) => store.enqueue({ mutations: [put(id, {}, id === 'Bad!' ? 'Bad!' : 'stoku')] })),
+    );
+    const said = results.map((one) =>
+      one.status === 'fulfilled' ? one.value.seq : (one.reason as { code: string }).code,
+    );
+    expect(said).to.deep.equal([1, 'invalid_batch', 2, 3, 'outbox_full']);
+    expect(await store.outboxCount()).to.equal(3);
+  });
+
   it('[F22] disk full: the push is refused, nothing is half written, and it goes on when there is room', async () => {
     const store = await open({ path });
     const pages = store.database.prepare('PRAGMA page_count').get() as { page_count: number };
