@@ -1,0 +1,8 @@
+import { existsSync } from 'node:fs';
+
+/** A Chromium to drive, if the machine has one. */
+export function findChromium(): string | undefined {
+  return [process.env['CHROMIUM_PATH'], '/usr/bin/chromium'].find(
+    (path): path is string => path !== undefined && path !== '' && existsSync(path),
+  );
+}

@@ -1,0 +1,102 @@
+import { expect } from 'chai';
+import { enter, enterGranted, isLive, openSection, useBrowser } from './browser.ts';
+import { invoice, order, stock } from './samples.ts';
+
+describe('web: a working day', function () {
+  this.timeout(60_000);
+  const { visit } = useBrowser();
+
+  it('signs up, verifies, logs in, and is told what an administrator must do to see records', async () => {
+    const visitor = await visit();
+    await enter(visitor, 'arta');
+    await visitor.page.getByText('npm run sluice -- admin users grant --username arta').waitFor();
+    await visitor.gateway.grant('arta');
+    await visitor.page.reload();
+    await isLive(visitor.page);
+    expect(visitor.problems).to.deep.equal([]);
+  });
+
+  it('says what is wrong with a login and with a code, and sends a new code', async () => {
+    const { page, gateway } = await visit();
+    await page.goto(gateway.url);
+    await page.getByLabel('Username or e-mail').fill('nobody');
+    await page.getByLabel('Password', { exact: true }).fill('not the password');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    expect(await page.getByRole('alert').innerText()).to.contain('wrong');
+    await page.goto(`${gateway.url}/#/verify`);
+    await page.getByLabel('E-mail').fill('nobody@example.com');
+    await page.getByLabel('Six-digit code').fill('code: 000 000');
+    expect(await page.getByLabel('Six-digit code').inputValue()).to.equal('000000');
+    await page.getByRole('button', { name: 'Verify' }).click();
+    await page.getByRole('alert').filter({ hasText: 'code' }).waitFor();
+    await page.getByRole('button', { name: 'Send a new code' }).click();
+    await page.getByText('A new code is on its way').waitFor();
+  });
+
+  it('shows an invoice the moment a branch sends it, its lines, and the pace in the chart', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'besa');
+    await gateway.push('branch-1', [invoice({ number: 'A-100', total: '1234.50' })]);
+    await gateway.push('branch-2', [invoice({ number: 'C-101', kind: 'credit', total: '-2.00' })]);
+    const rows = page.getByRole('table', { name: 'Invoices' }).getByRole('row');
+    await rows.filter({ hasText: 'C-101' }).waitFor();
+    expect((await rows.nth(1).innerText()).split('\n').join(' ')).to.match(/C-101.*branch-2.*Credit.*−2.00/);
+    expect(await rows.nth(2).innerText()).to.contain('1,234.50');
+    await page.getByRole('img', { name: /last 60 minutes: 2 in all/ }).waitFor();
+    await page.getByRole('button', { name: /A-100/ }).click();
+    await page.getByRole('dialog').getByText('WHITE HANGING HEART').waitFor();
+    await page.keyboard.press('Escape');
+    expect(await page.getByRole('dialog').count()).to.equal(0);
+  });
+
+  it('shows stock per branch with what is low or below zero, and orders with their status', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'cen');
+    await gateway.push('branch-1', [
+      stock('branch-1', 'SKU-9', -2),
+      order({ number: 'PO-7', status: 'placed' }),
+    ]);
+    await gateway.push('branch-2', [stock('branch-2', 'SKU-9', 40), stock('branch-2', 'SKU-8', 90)]);
+    await openSection(page, 'Stock');
+    const row = page.getByRole('row').filter({ hasText: 'SKU-9' });
+    await row.filter({ hasText: '38' }).filter({ hasText: '−2 below 0' }).waitFor();
+    await page.getByText('Below 0', { exact: true }).click();
+    await page.getByRole('row').filter({ hasText: 'SKU-8' }).waitFor({ state: 'detached' });
+    await openSection(page, 'Orders');
+    await page.getByRole('row').filter({ hasText: 'PO-7' }).filter({ hasText: 'placed' }).waitFor();
+  });
+
+  it('chats: unread counts, live messages, sending, and a room of its own', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'dea');
+    await gateway.say('general', 'besnik', 'Is the lantern in?');
+    const chat = page.getByRole('navigation', { name: 'Sections' }).getByRole('link', { name: 'Chat' });
+    await chat.getByText('1 unread').waitFor();
+    await chat.click();
+    await page.getByRole('link', { name: 'General' }).click();
+    await page.getByText('Is the lantern in?').waitFor();
+    await page.getByLabel('Message to General').fill('Yes, forty of them');
+    await page.keyboard.press('Enter');
+    const mine = page.getByRole('article').filter({ hasText: 'Yes, forty of them' });
+    await mine.filter({ hasText: 'dea' }).waitFor();
+    await chat.getByText('unread').waitFor({ state: 'detached' });
+    await page.getByLabel('New room').fill('Night shift');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByLabel('Message to Night shift').waitFor();
+  });
+
+  it('shows who is there, branch agents with queue and lag, and sets my own status', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'edi');
+    await gateway.push('branch-7', [invoice()]);
+    await openSection(page, 'People');
+    await page.getByRole('listitem').filter({ hasText: 'branch-7' }).filter({ hasText: 'queue 0' }).waitFor();
+    await page.getByLabel('Account of edi').click();
+    await page.getByLabel('My status').selectOption('busy');
+    await page.getByRole('listitem').filter({ hasText: 'edi' }).filter({ hasText: 'Busy' }).waitFor();
+  });
+});

@@ -1,0 +1,79 @@
+import { expect } from 'chai';
+import { enterGranted, isLive, openSection, useBrowser } from './browser.ts';
+import { invoice } from './samples.ts';
+
+describe('web: the session', function () {
+  this.timeout(60_000);
+  const { visit } = useBrowser();
+
+  it('outlives a reload, without a token that a script could read', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'fatos');
+    await gateway.push('branch-1', [invoice({ number: 'KEPT-1' })]);
+    await page.getByText('KEPT-1').waitFor();
+    await page.reload();
+    await page.getByText('KEPT-1').waitFor();
+    await isLive(page);
+    await page.getByRole('img', { name: /last 60 minutes: 1 in all/ }).waitFor();
+    const readable = await page.evaluate(() =>
+      [document.cookie, JSON.stringify(localStorage), JSON.stringify(sessionStorage)].join(' '),
+    );
+    expect(readable).not.to.match(/token|refresh|eyJ/i);
+    expect(await page.evaluate(() => document.cookie)).to.equal('');
+    const cookies = await page.context().cookies(`${gateway.url}/auth/refresh`);
+    expect(cookies.filter((cookie) => cookie.httpOnly && cookie.sameSite !== 'None')).to.have.length(
+      cookies.length,
+    );
+    expect(cookies).not.to.have.length(0);
+  });
+
+  it('ends when logging out', async () => {
+    const visitor = await visit();
+    const { page } = visitor;
+    await enterGranted(visitor, 'gent');
+    await page.getByLabel('Account of gent').click();
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByText('You are logged out').waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Log in' }).waitFor();
+  });
+
+  it('[P7] revoked elsewhere: the login page says why', async () => {
+    const visitor = await visit();
+    await enterGranted(visitor, 'hana');
+    await visitor.gateway.revoke('hana');
+    await visitor.page.getByText('Your session has ended').waitFor();
+    await visitor.page.getByRole('button', { name: 'Log in' }).waitFor();
+  });
+
+  it('without the gateway shows the last state and says so, keeps messages, and catches up', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'ilir');
+    await openSection(page, 'Chat');
+    await page.getByRole('link', { name: 'General' }).click();
+    await gateway.interrupt();
+    await page.getByText('What you see is the last state received').waitFor();
+    await page.getByLabel('Message to General').fill('Sent in the dark');
+    await page.keyboard.press('Enter');
+    const message = page.getByRole('article').filter({ hasText: 'Sent in the dark' });
+    await message.filter({ hasText: 'Sending' }).waitFor();
+    await gateway.resume();
+    await message.filter({ hasText: 'ilir' }).waitFor({ timeout: 30_000 });
+    expect(await message.count()).to.equal(1);
+  });
+
+  it('when the gateway is away at the start, tries again by itself', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'jon');
+    await page.route('**/auth/refresh', (route) => route.abort());
+    await page.reload();
+    await page.getByText('The gateway cannot be reached').waitFor();
+    await page.unroute('**/auth/refresh');
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await isLive(page);
+    expect(gateway.url).to.equal(new URL(page.url()).origin);
+  });
+});

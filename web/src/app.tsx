@@ -1,0 +1,82 @@
+import { lazy, Suspense } from 'react';
+import { Button, createTheme, MantineProvider } from '@mantine/core';
+import { Redirect, Route, Router, Switch } from 'wouter';
+import { useHashLocation } from 'wouter/use-hash-location';
+import type { Session } from '../../sdk/index.ts';
+import { Countdown } from './components/banner.tsx';
+import { Failure } from './components/failure.tsx';
+import { Waiting } from './components/waiting.tsx';
+import { SessionProvider, useSession } from './hooks/use-session.tsx';
+
+const SignedIn = lazy(async () => ({ default: (await import('./pages/signed-in.tsx')).SignedIn }));
+const LoginPage = lazy(async () => ({ default: (await import('./pages/login-page.tsx')).LoginPage }));
+const SignupPage = lazy(async () => ({ default: (await import('./pages/signup-page.tsx')).SignupPage }));
+const VerifyPage = lazy(async () => ({ default: (await import('./pages/verify-page.tsx')).VerifyPage }));
+
+const theme = createTheme({
+  primaryColor: 'teal',
+  defaultRadius: 'sm',
+  // Every field of these forms is required: an asterisk at each says nothing.
+  components: { InputWrapper: { defaultProps: { withAsterisk: false } } },
+});
+
+/**
+ * Variables and classes come from static style sheets (main.tsx): Mantine's own <style> elements would need
+ * 'unsafe-inline' in the content security policy. Routes are in the fragment, so that any static server can serve them.
+ */
+export function App({ session }: { session: Session }) {
+  return (
+    <MantineProvider
+      theme={theme}
+      defaultColorScheme="auto"
+      withCssVariables={false}
+      withGlobalClasses={false}
+    >
+      <Failure>
+        <SessionProvider session={session}>
+          <Router hook={useHashLocation}>
+            <Suspense fallback={<Waiting words="Loading…" />}>
+              <Gate />
+            </Suspense>
+          </Router>
+        </SessionProvider>
+      </Failure>
+    </MantineProvider>
+  );
+}
+
+function Gate() {
+  const { phase, retry } = useSession();
+  switch (phase.name) {
+    case 'restoring':
+      return <Waiting words="Looking for your session…" />;
+    case 'unreachable':
+      return (
+        <Waiting words={phase.message}>
+          <p>
+            <Countdown retryAt={phase.retryAt} />
+          </p>
+          <Button variant="default" onClick={retry}>
+            Try now
+          </Button>
+        </Waiting>
+      );
+    case 'guest':
+      return <Guest />;
+    case 'user':
+      return <SignedIn key={phase.user.id} user={phase.user} />;
+  }
+}
+
+function Guest() {
+  return (
+    <Switch>
+      <Route path="/login" component={LoginPage} />
+      <Route path="/signup" component={SignupPage} />
+      <Route path="/verify" component={VerifyPage} />
+      <Route>
+        <Redirect to="/login" replace />
+      </Route>
+    </Switch>
+  );
+}

@@ -1,0 +1,25 @@
+import type { ReactNode } from 'react';
+
+interface PageHeadProps {
+  title: string;
+  /** The collection's own, Albanian name. */
+  native?: string;
+  children?: ReactNode;
+}
+
+export function PageHead({ title, native, children }: PageHeadProps) {
+  return (
+    <div className="page-head">
+      <h1>
+        {title}
+        {native === undefined ? null : (
+          <span className="native" lang="sq" title={`${native} is Albanian for ${title.toLowerCase()}`}>
+            {' '}
+            {native}
+          </span>
+        )}
+      </h1>
+      {children}
+    </div>
+  );
+}

@@ -1,0 +1,15 @@
+import './styles/mantine.ts';
+import './styles/base.css';
+import './styles/layout.css';
+import './styles/rows.css';
+import './styles/chat.css';
+import { createRoot } from 'react-dom/client';
+import { config } from 'zod';
+import { createSession } from '../../sdk/index.ts';
+import { App } from './app.tsx';
+
+// Schemas are interpreted: compiling them would need 'unsafe-eval' in the content security policy.
+config({ jitless: true });
+
+const root = document.getElementById('root');
+if (root) createRoot(root).render(<App session={createSession({ baseUrl: location.origin, web: true })} />);

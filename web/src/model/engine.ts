@@ -1,0 +1,117 @@
+import {
+  createChatClient,
+  createIndexedDbStore,
+  createMemoryStore,
+  createSyncClient,
+  type ChatClient,
+  type Session,
+  type SessionUser,
+  type Store,
+  type SyncClient,
+} from '../../../sdk/index.ts';
+import { COLLECTIONS, createRecords, type Records } from './records.ts';
+import { createRooms, type Rooms } from './rooms.ts';
+
+/** Everything a logged-in page talks to. */
+export interface Engine {
+  sync: SyncClient;
+  chat: ChatClient;
+  records: Records;
+  rooms: Rooms;
+  /** `memory`: another tab has the durable copy, or the browser keeps none. */
+  storage: 'kept' | 'memory';
+  close: () => Promise<void>;
+}
+
+export interface EngineDeps {
+  session: Session;
+  user: SessionUser;
+  url: string;
+  onRevoked: (code: string) => void;
+}
+
+const SAVE_EVERY_MS = 5_000;
+
+/** Opens the local copy of this user and tenant, and keeps both connections. */
+export async function startEngine(deps: EngineDeps): Promise<Engine> {
+  const name = storeName(await knowTenant(deps));
+  const kept = await startSync(deps, name, createIndexedDbStore(name)).catch(() => undefined);
+  const { sync, records } = kept ?? (await startSync(deps, name, createMemoryStore()));
+  const chat = createChatClient({ url: deps.url, tokens: deps.session });
+  const rooms = createRooms(chat);
+  const unlisten = [sync.on('revoked', revoked), chat.on('revoked', revoked), keepMinutes(name, records)];
+  chat.start();
+
+  function revoked({ code }: { code: string }): void {
+    deps.onRevoked(code);
+  }
+
+  return {
+    sync,
+    chat,
+    records,
+    rooms,
+    storage: kept ? 'kept' : 'memory',
+    async close() {
+      unlisten.forEach((stop) => stop());
+      records.close();
+      rooms.close();
+      await Promise.allSettled([sync.close(), chat.close()]);
+    },
+  };
+}
+
+/** One local copy per user and tenant: people who share a browser do not share data. */
+function storeName(user: SessionUser): string {
+  const tenant = user['tenant_id'];
+  return `sluice.${typeof tenant === 'number' || typeof tenant === 'string' ? tenant : 'own'}.${user.id}`;
+}
+
+/** The answer to a login may lack the tenant that `/auth/me` has; the name must be the same after a reload. */
+async function knowTenant({ session, user }: EngineDeps): Promise<SessionUser> {
+  return user['tenant_id'] === undefined ? session.me() : user;
+}
+
+async function startSync(
+  { session, url }: EngineDeps,
+  name: string,
+  store: Store,
+): Promise<{ sync: SyncClient; records: Records }> {
+  const sync = createSyncClient({
+    url,
+    tokens: session,
+    store,
+    subscribe: COLLECTIONS.map((collection) => ({ collection })),
+    app: { name: 'sluice-web', version: '1' },
+  });
+  const records = createRecords({ client: sync, savedMinutes: localStorage.getItem(minutesKey(name)) });
+  try {
+    await sync.start();
+  } catch (error) {
+    records.close();
+    await sync.close().catch(() => undefined);
+    throw error;
+  }
+  void records.load();
+  return { sync, records };
+}
+
+const minutesKey = (name: string): string => `${name}.minutes`;
+
+/** The gateway does not tell again when it took an invoice, so the counts of the last hour outlive a reload here. */
+function keepMinutes(name: string, records: Records): () => void {
+  const save = (): void => {
+    try {
+      localStorage.setItem(minutesKey(name), records.minutes.save());
+    } catch {
+      // A full or forbidden storage costs the chart its past, nothing else.
+    }
+  };
+  const timer = setInterval(save, SAVE_EVERY_MS);
+  addEventListener('pagehide', save);
+  return () => {
+    clearInterval(timer);
+    removeEventListener('pagehide', save);
+    save();
+  };
+}

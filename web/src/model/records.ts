@@ -1,0 +1,258 @@
+import type { Change, Replica, SnapshotRecord, StoredRecord, SyncClient } from '../../../sdk/index.ts';
+import { createMinuteCounts, type MinuteCounts } from './minutes.ts';
+import { createSignal, type Signal } from './signal.ts';
+import { createStockPivot, type StockPivot } from './stock.ts';
+import { createVersionedList, type VersionedList } from './versioned-list.ts';
+
+export const COLLECTIONS = ['fatura', 'stoku', 'porosia'] as const;
+export type Collection = (typeof COLLECTIONS)[number];
+
+export interface InvoiceRow {
+  id: string;
+  version: number;
+  branch: string;
+  number: string;
+  date: string;
+  credit: boolean;
+  total: string;
+  customer: string;
+}
+
+export interface OrderRow {
+  id: string;
+  version: number;
+  branch: string;
+  number: string;
+  status: string;
+  customer: string;
+}
+
+export interface Frames {
+  /** When the last frame was stored, in epoch ms; null: none since the page was opened. */
+  at: number | null;
+  /** The tenant's version as of the last change that was applied here. */
+  version: number;
+  /** More frames are known to follow. */
+  behind: boolean;
+}
+
+/** The views the pages draw from, kept up to date from the replica: light rows only, whole records are read on demand. */
+export interface Records {
+  invoices: VersionedList<InvoiceRow>;
+  orders: VersionedList<OrderRow>;
+  stock: StockPivot;
+  minutes: MinuteCounts;
+  signals: Record<Collection, Signal>;
+  /** Frames and the progress of reading. */
+  progress: Signal;
+  frames: () => Frames;
+  /** Records read from the local copy so far while it is being read; null: done. */
+  reading: () => number | null;
+  /** Reads the local copy; to be called once it is open. */
+  load: () => Promise<void>;
+  close: () => void;
+}
+
+export interface RecordsOptions {
+  client: Pick<SyncClient, 'on'> & { readonly replica: Replica };
+  savedMinutes: string | null;
+  now?: () => number;
+}
+
+/** Records per read: large enough to be quick, small enough to leave time for frames between. */
+const PAGE = 1_000;
+const CALM_MS = 120;
+const FILLING_MS = 600;
+
+export function createRecords(options: RecordsOptions): Records {
+  return new LiveRecords(options);
+}
+
+class LiveRecords implements Records {
+  readonly signals: Record<Collection, Signal>;
+  readonly progress: Signal;
+  readonly #views: Views;
+  readonly #replica: Replica;
+  readonly #now: () => number;
+  readonly #unlisten: (() => void)[];
+  readonly #frames: Frames = { at: null, version: 0, behind: false };
+  /** What went away while the local copy was being read: a page read earlier must not bring it back. */
+  readonly #gone = new Set<string>();
+  /** Many records at once: the pages are told less often. */
+  #filling = true;
+  #reading: number | null = 0;
+  #closed = false;
+
+  constructor({ client, savedMinutes, now = Date.now }: RecordsOptions) {
+    const signal = (): Signal => createSignal({ intervalMs: () => (this.#filling ? FILLING_MS : CALM_MS) });
+    this.signals = { fatura: signal(), stoku: signal(), porosia: signal() };
+    this.progress = signal();
+    this.#views = createViews(createMinuteCounts(savedMinutes, now()));
+    this.#replica = client.replica;
+    this.#now = now;
+    this.#unlisten = [
+      client.on('changes', ({ changes, more }) => {
+        for (const change of changes) this.#apply(change);
+        this.#framed(more);
+      }),
+      client.on('snapshot', ({ records, more }) => {
+        this.#filling = more;
+        for (const record of records) this.#put(record);
+        this.#framed(more);
+      }),
+      client.on('reset', () => {
+        this.#filling = true;
+        this.#views.clear();
+        this.#touchAll();
+      }),
+    ];
+  }
+
+  get invoices(): Records['invoices'] {
+    return this.#views.invoices;
+  }
+
+  get orders(): Records['orders'] {
+    return this.#views.orders;
+  }
+
+  get stock(): StockPivot {
+    return this.#views.stock;
+  }
+
+  get minutes(): MinuteCounts {
+    return this.#views.minutes;
+  }
+
+  frames(): Frames {
+    return this.#frames;
+  }
+
+  reading(): number | null {
+    return this.#reading;
+  }
+
+  async load(): Promise<void> {
+    for (const collection of COLLECTIONS) await this.#loadCollection(collection);
+    this.#reading = null;
+    this.#filling = false;
+    this.#gone.clear();
+    this.progress.touch();
+    this.#touchAll();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#unlisten) stop();
+  }
+
+  async #loadCollection(collection: Collection): Promise<void> {
+    for (let after: string | undefined; !this.#closed;) {
+      const from = after === undefined ? {} : { after };
+      const page = await this.#replica.list(collection, { limit: PAGE, ...from });
+      for (const record of page) if (!this.#gone.has(`${collection}/${record.id}`)) this.#put(record);
+      this.#reading = (this.#reading ?? 0) + page.length;
+      this.progress.touch();
+      after = page.at(-1)?.id;
+      if (page.length < PAGE) return;
+    }
+  }
+
+  #put(record: StoredRecord | SnapshotRecord): void {
+    this.#frames.version = Math.max(this.#frames.version, record.recordVersion);
+    if (isCollection(record.collection) && this.#views.put(record)) this.signals[record.collection].touch();
+  }
+
+  #apply(change: Change): void {
+    const { collection, id, op, partition, recordVersion, data } = change;
+    this.#frames.version = Math.max(this.#frames.version, change.version);
+    if (!isCollection(collection)) return;
+    if (op === 'put' && data !== undefined) {
+      this.#gone.delete(`${collection}/${id}`);
+      this.#put({ collection, id, partition, recordVersion, data });
+      if (collection === 'fatura') this.minutes.add(Date.parse(change.at));
+      return;
+    }
+    if (this.#reading !== null) this.#gone.add(`${collection}/${id}`);
+    if (this.#views.remove(collection, id)) this.signals[collection].touch();
+  }
+
+  #framed(more: boolean): void {
+    this.#frames.at = this.#now();
+    this.#frames.behind = more;
+    this.progress.touch();
+  }
+
+  #touchAll(): void {
+    for (const collection of COLLECTIONS) this.signals[collection].touch();
+  }
+}
+
+function isCollection(name: string): name is Collection {
+  return (COLLECTIONS as readonly string[]).includes(name);
+}
+
+interface Views {
+  invoices: VersionedList<InvoiceRow>;
+  orders: VersionedList<OrderRow>;
+  stock: StockPivot;
+  minutes: MinuteCounts;
+  put: (record: StoredRecord | SnapshotRecord) => boolean;
+  remove: (collection: Collection, id: string) => boolean;
+  clear: () => void;
+}
+
+function createViews(minutes: MinuteCounts): Views {
+  const invoices = createVersionedList<InvoiceRow>();
+  const orders = createVersionedList<OrderRow>();
+  const stock = createStockPivot();
+  const remove = { fatura: invoices.remove, stoku: stock.remove, porosia: orders.remove };
+  return {
+    invoices,
+    orders,
+    stock,
+    minutes,
+    put(record) {
+      const { collection, id, partition, recordVersion, data } = record;
+      if (collection === 'fatura') return invoices.put(toInvoice(record));
+      if (collection === 'porosia') return orders.put(toOrder(record));
+      return stock.put(id, partition, recordVersion, data);
+    },
+    remove: (collection, id) => remove[collection](id),
+    clear() {
+      invoices.clear();
+      orders.clear();
+      stock.clear();
+    },
+  };
+}
+
+function toInvoice({ id, partition, recordVersion, data }: StoredRecord | SnapshotRecord): InvoiceRow {
+  return {
+    id,
+    version: recordVersion,
+    branch: partition,
+    number: textOf(data['number']) || id,
+    date: textOf(data['date']),
+    credit: data['kind'] === 'credit',
+    total: textOf(data['total']),
+    customer: textOf(data['customer']),
+  };
+}
+
+function toOrder({ id, partition, recordVersion, data }: StoredRecord | SnapshotRecord): OrderRow {
+  return {
+    id,
+    version: recordVersion,
+    branch: partition,
+    number: textOf(data['number']) || id,
+    status: textOf(data['status']),
+    customer: textOf(data['customer']),
+  };
+}
+
+/** Records come from others: whatever is not text or a number shows as nothing. */
+export function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' ? String(value) : '';
+}

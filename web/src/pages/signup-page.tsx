@@ -1,0 +1,70 @@
+import { useState, type SyntheticEvent } from 'react';
+import { Button, PasswordInput, TextInput } from '@mantine/core';
+import { Link, useLocation } from 'wouter';
+import { AuthCard } from '../components/auth-card.tsx';
+import { faultsByField } from '../format.ts';
+import { useAction } from '../hooks/use-action.ts';
+import { useSession } from '../hooks/use-session.tsx';
+
+export function SignupPage() {
+  const { session, setPendingEmail } = useSession();
+  const [, navigate] = useLocation();
+  const [form, setForm] = useState({ username: '', email: '', password: '' });
+  const { busy, error, run } = useAction();
+  const faults = faultsByField(error);
+
+  function submit(event: SyntheticEvent): void {
+    event.preventDefault();
+    void run(async () => {
+      const email = form.email.trim();
+      await session.signup({ ...form, username: form.username.trim(), email });
+      setPendingEmail(email);
+      navigate('/verify');
+    });
+  }
+
+  const bind = (field: keyof typeof form) => ({
+    required: true,
+    value: form[field],
+    error: faults[field],
+    onChange: (event: { currentTarget: HTMLInputElement }) => {
+      const { value } = event.currentTarget;
+      setForm((old) => ({ ...old, [field]: value }));
+    },
+  });
+
+  return (
+    <AuthCard
+      title="Sign up"
+      error={error}
+      foot={
+        <>
+          Have an account? <Link href="/login">Log in</Link>
+        </>
+      }
+    >
+      <form onSubmit={submit}>
+        <TextInput
+          label="Username"
+          description="What others see."
+          autoComplete="username"
+          autoCapitalize="none"
+          spellCheck={false}
+          {...bind('username')}
+        />
+        <TextInput label="E-mail" type="email" autoComplete="email" {...bind('email')} />
+        <PasswordInput
+          label="Password"
+          description="At least 8 characters; 15 or more are better. A sentence will do."
+          autoComplete="new-password"
+          minLength={8}
+          maxLength={256}
+          {...bind('password')}
+        />
+        <Button type="submit" loading={busy} fullWidth>
+          Sign up
+        </Button>
+      </form>
+    </AuthCard>
+  );
+}
