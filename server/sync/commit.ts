@@ -40,12 +40,16 @@ export interface LoggedChange extends Change {
   bytes: number;
 }
 
+/**
+ * Each row is fetched and locked on its own, by its whole key, in the order of the arrays: as a join the planner, which
+ * prepares this while it believes the tables small, reads the whole tenant for every group.
+ */
 const LOCK_CLIENTS = {
   name: 'sync-lock-clients',
-  text: `SELECT client_id, incarnation, last_seq, principal FROM sync_clients
-         WHERE tenant_id = $1
-           AND (client_id, incarnation) IN (SELECT * FROM unnest($2::uuid[], $3::text[]))
-         ORDER BY client_id, incarnation FOR NO KEY UPDATE`,
+  text: `SELECT found.* FROM unnest($2::uuid[], $3::text[]) AS wanted(client_id, incarnation), LATERAL (
+           SELECT client_id, incarnation, last_seq, principal FROM sync_clients s
+           WHERE s.tenant_id = $1 AND s.client_id = wanted.client_id AND s.incarnation = wanted.incarnation
+           FOR NO KEY UPDATE) AS found`,
 };
 
 /** Locks the installations' rows in key order. Maps `clientKey` to the position. */
@@ -55,6 +59,7 @@ export async function lockClients(
   submissions: readonly Submission[],
 ): Promise<Map<string, ClientPosition>> {
   const keys = new Map(submissions.map((submission) => [clientKey(submission), submission]));
+  const wanted = inKeyOrder(keys);
   const { rows } = await tx.query<{
     client_id: string;
     incarnation: string;
@@ -62,11 +67,7 @@ export async function lockClients(
     principal: string;
   }>({
     ...LOCK_CLIENTS,
-    values: [
-      tenantId,
-      [...keys.values()].map((s) => s.clientId),
-      [...keys.values()].map((s) => s.incarnation),
-    ],
+    values: [tenantId, wanted.map((s) => s.clientId), wanted.map((s) => s.incarnation)],
   });
   return new Map(
     rows.map((row) => [
@@ -76,15 +77,21 @@ export async function lockClients(
   );
 }
 
+/** The same order on every node, so that two groups never wait for each other in a circle. */
+function inKeyOrder<T>(keyed: ReadonlyMap<string, T>): T[] {
+  return [...keyed].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+}
+
 export function clientKey(client: { clientId: string; incarnation: string }): string {
   return `${client.clientId}/${client.incarnation}`;
 }
 
 const LOCK_RECORDS = {
   name: 'sync-lock-records',
-  text: `SELECT collection, id, partition, version, base_version, field_versions, data FROM records
-         WHERE tenant_id = $1 AND (collection, id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
-         ORDER BY collection, id FOR NO KEY UPDATE`,
+  text: `SELECT found.* FROM unnest($2::text[], $3::text[]) AS wanted(collection, id), LATERAL (
+           SELECT collection, id, partition, version, base_version, field_versions, data FROM records r
+           WHERE r.tenant_id = $1 AND r.collection = wanted.collection AND r.id = wanted.id
+           FOR NO KEY UPDATE) AS found`,
 };
 
 const LOCK_COUNTERS = {
@@ -112,7 +119,7 @@ export async function lockRecords(
   numbered: ReadonlySet<string>,
 ): Promise<WorkingSet> {
   const keys = new Map(mutations.map((mutation) => [keyOf(mutation), mutation]));
-  const wanted = [...keys.values()];
+  const wanted = inKeyOrder(keys);
   const { rows } = await tx.query<LoadedRecord>({
     ...LOCK_RECORDS,
     values: [tenantId, wanted.map((m) => m.collection), wanted.map((m) => m.id)],
@@ -207,9 +214,10 @@ const WRITE = {
     SELECT $1, 'sync.push', principal, success, code, ip, request_id,
       details || jsonb_build_object('version', clock.base + ord) FROM batch, clock
   ), advanced AS (
-    UPDATE sync_clients s SET last_seq = b.seq, last_seen_at = $4
-    FROM (SELECT client_id, incarnation, max(seq) AS seq FROM batch GROUP BY 1, 2) b
-    WHERE s.tenant_id = $1 AND s.client_id = b.client_id AND s.incarnation = b.incarnation
+    -- the rows are there and locked: this never inserts, and it always goes by the key
+    INSERT INTO sync_clients (tenant_id, client_id, incarnation, principal, last_seq)
+    SELECT $1, client_id, incarnation, max(principal), max(seq) FROM batch WHERE incarnation <> '' GROUP BY 2, 3
+    ON CONFLICT (tenant_id, client_id, incarnation) DO UPDATE SET last_seq = excluded.last_seq, last_seen_at = $4
   ) SELECT base FROM clock`,
 };
 
