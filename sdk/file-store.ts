@@ -95,6 +95,80 @@ class SqliteStore implements FileStore {
   readonly #listeners = new Set<() => void>();
   #opened: Open | undefined;
   readonly #waiting: { batch: NewBatch; answer: Deferred<QueuedBatch> }[] = [];
+  restored = false;
+
+  constructor(options: FileStoreOptions) {
+    if ((options.path === undefined) === (options.database === undefined))
+      throw new TypeError('createFileStore needs either a path or a database');
+    this.#options = options;
+  }
+
+  get database(): Database {
+    return this.#use().database;
+  }
+
+  open = (): Promise<void> =>
+    attempt(() => {
+      if (this.#opened) return;
+      const { path, readOnly = false } = this.#options;
+      const database = this.#options.database ?? new DatabaseSync(path ?? '', { readOnly, timeout: 5_000 });
+      try {
+        if (!readOnly) prepare(database, path !== undefined);
+        this.#opened = { database, tables: createFileTables(database), origin: undefined };
+        if (!readOnly) this.#claim();
+      } catch (error) {
+        this.#opened = undefined;
+        if (path !== undefined) database.close();
+        throw error;
+      }
+    });
+
+  close = (): Promise<void> =>
+    attempt(() => {
+      const opened = this.#opened;
+      this.#opened = undefined;
+      if (!opened || this.#options.path === undefined) return;
+      // Prepared statements keep SQLite from tidying up by itself: without this the file alone would not be whole.
+      if (this.#options.readOnly !== true) opened.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      opened.database.close();
+    });
+
+  identity = (): Promise<Identity> => attempt(() => readIdentity(this.#use().tables));
+  position = (): Promise<Position> => attempt(() => readPosition(this.#use().tables));
+  outboxCount = (): Promise<number> => attempt(() => this.#use().tables.outboxCount());
+  inboxCount = (): Promise<number> => attempt(() => this.#use().tables.inboxCount());
+  renewIncarnation = (): Promise<Identity> => attempt(() => this.#write(renew));
+
+  /** Batches enqueued in the same turn share one transaction, and so one wait for the disk. */
+  enqueue(batch: NewBatch): Promise<QueuedBatch> {
+    const answer = deferred<QueuedBatch>();
+    this.#waiting.push({ batch, answer });
+    if (this.#waiting.length === 1) queueMicrotask(() => this.#enqueueWaiting());
+    return answer.promise;
+  }
+
+  enqueueInTransaction<T>(fn: (transaction: EnqueueTransaction) => T): T {
+    let added = 0;
+    const result = this.#write((tables) =>
+      fn({
+        database: this.database,
+        enqueue: (batch) => {
+          added += 1;
+          return this.#add(tables, batch);
+        },
+      }),
+    );
+    if (added > 0) for (const listener of this.#listeners) listener();
+    return result;
+  }
+
+  outbox = ({ after, limit }: { after: number; limit: number }): Promise<QueuedBatch[]> =>
+    attempt(() => this.#use().tables.outbox(after, limit));
+
+  settle = (settlements: readonly Settlement[]): Promise<QueuedBatch[]> =>
+    attempt(() =>
+      this.#write((tables) => {
+        const settled: { batch: QueuedBatch; settlement: Settlement }[] = [];
         for (const settlement of settlements) {
           const batch = tables.findBatch(settlement.batchId);
           if (!batch) continue;
