@@ -30,4 +30,6 @@ export const RecordEntity = new EntitySchema<RecordRow>({
     base_version: { type: 'bigint' },
     field_versions: { type: 'jsonb', default: () => "'{}'" },
   },
+  // an expression over the messages alone, which TypeORM cannot describe: the migration owns it
+  indices: [{ name: 'records_messages_idx', columns: ['tenant_id', 'partition'], synchronize: false }],
 });

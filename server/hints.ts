@@ -14,7 +14,7 @@ export interface Hints {
   close(): Promise<void>;
 }
 
-export type HintTopic = 'version' | 'revoked' | 'presence' | 'typing';
+export type HintTopic = 'version' | 'revoked' | 'presence' | 'rooms' | 'typing';
 
 /** Each topic's bodies waiting for the next flush: at most 200 flushes a second, doubles dropped. */
 const FLUSH_MS = 5;

@@ -1,0 +1,101 @@
+import type { DefaultEventsMap, Namespace, Socket } from 'socket.io';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import { AppError } from '../../protocol/errors.ts';
+import type { ChatClientEvents, ChatServerEvents } from '../../protocol/events.ts';
+import { principalKey } from '../auth/principal.ts';
+import type { Principal } from '../auth/principal.ts';
+import type { Database } from '../db.ts';
+import type { Hints } from '../hints.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Doorkeeper, watchExpiry } from '../sockets/guards.ts';
+import type { Sync } from '../sync/sync.ts';
+import type { Delivery } from './delivery.ts';
+import type { Membership } from './membership.ts';
+import type { ChatMetrics } from './metrics.ts';
+import type { PresenceBoard } from './presence.ts';
+
+/** What the app hands to chat. */
+export interface ChatDeps {
+  identity: Doorkeeper;
+  /** Logs a person in by password, with identity's own limits and audit. Throws AppError as the login page's route does. */
+  login(username: string, password: string, from: { ip: string }): Promise<{ principal: Principal }>;
+  sync: Sync;
+  db: Database;
+  hints: Hints;
+  presence: PresenceBoard;
+  log: Logger;
+  metrics: Metrics;
+  trustProxy: boolean;
+  /** For tests: milliseconds to authenticate in (left out: as the contract says). */
+  authenticateWithinMs?: number | undefined;
+  /** For tests: how often memberships are read again, whatever the hints say. */
+  membershipPollMs?: number | undefined;
+}
+
+export type ChatSocket = Socket<ChatClientEvents, ChatServerEvents, DefaultEventsMap, unknown>;
+export type ChatNamespace = Namespace<ChatClientEvents, ChatServerEvents, DefaultEventsMap, unknown>;
+
+/** What every connection of the namespace shares. */
+export interface Chat {
+  deps: ChatDeps;
+  namespace: ChatNamespace;
+  nodeId: string;
+  membership: Membership;
+  delivery: Delivery;
+  metrics: ChatMetrics;
+  /** Carries the tenant's presence to its people on this node, from now on. */
+  watch(tenantId: number): void;
+}
+
+/** What one connection holds while it is open. */
+export interface Connection {
+  chat: Chat;
+  socket: ChatSocket;
+  ip: string;
+  /** Set from when its credentials have been found good until it is closed. */
+  admitted: Admitted | undefined;
+  /** Wrong credentials so far. */
+  failures: number;
+  /** Events whose order counts run one after the other. */
+  order: Promise<unknown>;
+  messagesInFlight: number;
+  messages: number;
+  closeReason: string;
+}
+
+export interface Admitted {
+  principal: Principal;
+  expiry: ReturnType<typeof watchExpiry>;
+  /** Takes the socket out of identity's registry. */
+  unregister: () => void;
+  /** Ends its presence, once it has one. */
+  present: (() => void) | undefined;
+}
+
+/** The caller, with the rights it has now (S58). Throws AppError `unauthenticated` or `revoked`. */
+export async function requirePrincipal(connection: Connection): Promise<Principal> {
+  const { admitted, chat } = connection;
+  if (!admitted) throw new AppError('unauthenticated', { message: 'Authenticate first.' });
+  return await chat.deps.identity.current(admitted.principal);
+}
+
+/** Tells the client why, and cuts it off; it leaves its rooms at once, so nothing more reaches it. */
+export function closeConnection(connection: Connection, code: ErrorCode): void {
+  const { socket } = connection;
+  connection.closeReason ||= code;
+  if (code === 'revoked' || code === 'token_expired') socket.emit('auth:revoked', { code });
+  else socket.emit('auth_error', { code, message: new AppError(code).message });
+  socket.disconnect(true);
+}
+
+/** Names of the rooms inside Socket.IO: who is meant, never who may. */
+export const audience = {
+  tenant: (tenantId: number): string => `tenant:${tenantId}`,
+  principal: (tenantId: number, principal: string): string => `principal:${tenantId}:${principal}`,
+  room: (tenantId: number, room: string): string => `room:${tenantId}:${room}`,
+};
+
+export function principalAudience(principal: Principal): string {
+  return audience.principal(principal.tenantId, principalKey(principal));
+}

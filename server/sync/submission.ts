@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '../../protocol/canonical.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Push } from '../../protocol/sync.ts';
+import { mayWriteCollection } from '../auth/access.ts';
+import { principalKey } from '../auth/principal.ts';
+import type { Principal } from '../auth/principal.ts';
+
+/** A batch as a client handed it in, with who and where from. */
+export interface Submission {
+  principal: Principal;
+  principalKey: string;
+  clientId: string;
+  incarnation: string;
+  push: Push;
+  /** SHA-256 of the canonical batch, hex. */
+  hash: string;
+  bytes: number;
+  ip: string | undefined;
+  /** Written by the gateway itself for the principal (chat, records over HTTP). */
+  trusted: boolean;
+  /** Its text has escapes of what the database cannot hold (or of a backslash: then it is only looked at twice). */
+  suspicious: boolean;
+  /** False for a write: it has no place in an installation's sequence, its batchId alone is its identity. */
+  sequenced: boolean;
+}
+
+export interface PushOrigin {
+  principal: Principal;
+  clientId: string;
+  incarnation: string;
+  ip?: string | undefined;
+  trusted?: boolean;
+}
+
+export type WriteOrigin = Pick<PushOrigin, 'principal' | 'ip' | 'trusted'>;
+
+/** A batch without a sequence: the same `batchId` always is the same write, whichever node it comes to. */
+export type Write = Pick<Push, 'batchId' | 'atomic' | 'mutations'>;
+
+/** The incarnation of a write's stored result: empty, which no client can say in a hello. */
+const WRITE_INCARNATION = '';
+
+/** Throws AppError `forbidden`, `payload_too_large` or `invalid_message`; the sequence number is not used up. */
+export function toSubmission(origin: PushOrigin, push: Push): Submission {
+  if (
+    !push.mutations.some((mutation) => mayWriteCollection(origin.principal, mutation.collection)) &&
+    !canWrite(origin)
+  ) {
+    throw new AppError('forbidden', { message: 'Writing needs the scope sync:write.' });
+  }
+  const canonical = canonicalBatch(push);
+  const bytes = Buffer.byteLength(canonical);
+  if (bytes > LIMITS.batchBytes) {
+    throw new AppError('payload_too_large', { message: 'The batch is over 1 MiB: send smaller ones.' });
+  }
+  return {
+    principal: origin.principal,
+    principalKey: principalKey(origin.principal),
+    clientId: origin.clientId,
+    incarnation: origin.incarnation,
+    push,
+    hash: createHash('sha256').update(canonical).digest('hex'),
+    bytes,
+    ip: origin.ip,
+    trusted: origin.trusted ?? false,
+    suspicious: /\\u(0000|d[89a-f])/i.test(canonical),
+    sequenced: true,
+  };
+}
+
+/** A write is the whole sequence of an installation of its own, named by the batchId. */
+export function toWriteSubmission(origin: WriteOrigin, batch: Write): Submission {
+  const place = { clientId: batch.batchId, incarnation: WRITE_INCARNATION };
+  return { ...toSubmission({ ...origin, ...place }, { ...batch, seq: 1 }), sequenced: false };
+}
+
+function canWrite(origin: PushOrigin): boolean {
+  return [...origin.principal.scopes].some((scope) => scope.endsWith(':write') || scope === 'admin');
+}
+
+function canonicalBatch({ seq: _place, ...batch }: Push): string {
+  try {
+    return canonicalJson(batch);
+  } catch (error) {
+    throw new AppError('invalid_message', { message: 'A number in the batch is too large.', cause: error });
+  }
+}
