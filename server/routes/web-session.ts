@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
 import type { Identity } from '../auth/identity.ts';
-import { isLoopback } from '../mail.ts';
+import { createOriginCheck } from '../origins.ts';
 
 /** Refresh tokens of browsers: an HttpOnly cookie, honoured only together with our header and from our own origin (S60). */
 
@@ -35,17 +35,7 @@ export function writeRefreshCookie(
   );
 }
 
-/** Ours are the issuer's origin, CORS_ORIGINS, and on a loopback address its other names. Never what a header claims to be. */
-function isOwnOrigin(identity: Identity, origin: string): boolean {
-  if (!URL.canParse(origin)) return false;
-  const { config, issuer } = identity.core;
-  const own = new URL(issuer());
-  const given = new URL(origin);
-  if (given.origin === own.origin || config.CORS_ORIGINS.includes(given.origin)) return true;
-  return (
-    given.protocol === own.protocol &&
-    given.port === own.port &&
-    isLoopback(own.hostname) &&
-    isLoopback(given.hostname)
-  );
+/** A page must say where it comes from; what a program leaves out is no proof. */
+function isOwnOrigin({ core }: Identity, origin: string): boolean {
+  return origin !== '' && createOriginCheck(core.config, core.issuer)(origin);
 }
