@@ -72,7 +72,7 @@ export async function closeClients(): Promise<void> {
 }
 
 /** Waits for a condition; fails with its text. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 8_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`never came true: ${condition.toString()}`);
