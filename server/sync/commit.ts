@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type pg from 'pg';
 import type { Change, Mutation, MutationResult } from '../../protocol/sync.ts';
-import type { Submission } from './push.ts';
+import type { Submission } from './submission.ts';
 import { keyOf, pendingPlace, WorkingSet } from './working-set.ts';
 import type { RecordChange, WorkingRecord } from './working-set.ts';
 
@@ -58,6 +58,7 @@ export async function lockClients(
   tenantId: number,
   submissions: readonly Submission[],
 ): Promise<Map<string, ClientPosition>> {
+  if (submissions.length === 0) return new Map();
   const keys = new Map(submissions.map((submission) => [clientKey(submission), submission]));
   const wanted = inKeyOrder(keys);
   const { rows } = await tx.query<{
@@ -94,6 +95,16 @@ const LOCK_RECORDS = {
            FOR NO KEY UPDATE) AS found`,
 };
 
+/** The rows exist before they are locked, or the first two writers of a partition would both give the number 1. */
+const ADD_COUNTERS = {
+  name: 'sync-add-counters',
+  text: `INSERT INTO partition_counters (tenant_id, collection, partition, last)
+         SELECT DISTINCT $1::integer, w.collection, w.partition, 0 FROM unnest($2::text[], $3::text[]) AS w(collection, partition)
+         WHERE NOT EXISTS (SELECT FROM partition_counters c
+           WHERE c.tenant_id = $1 AND c.collection = w.collection AND c.partition = w.partition)
+         ORDER BY 2, 3 ON CONFLICT DO NOTHING`,
+};
+
 const LOCK_COUNTERS = {
   name: 'sync-lock-counters',
   text: `SELECT collection, partition, last FROM partition_counters
@@ -125,15 +136,7 @@ export async function lockRecords(
     values: [tenantId, wanted.map((m) => m.collection), wanted.map((m) => m.id)],
   });
   const counted = wanted.filter((m) => numbered.has(m.collection) && m.partition !== undefined);
-  const counters =
-    counted.length === 0
-      ? []
-      : (
-          await tx.query<{ collection: string; partition: string; last: number }>({
-            ...LOCK_COUNTERS,
-            values: [tenantId, counted.map((m) => m.collection), counted.map((m) => m.partition)],
-          })
-        ).rows;
+  const counters = counted.length === 0 ? [] : await lockCounters(tx, tenantId, counted);
   return new WorkingSet(
     rows.map((row): [string, WorkingRecord] => [
       keyOf(row),
@@ -147,6 +150,20 @@ export async function lockRecords(
     ]),
     counters.map((row): [string, number] => [`${row.collection}/${row.partition}`, row.last]),
   );
+}
+
+async function lockCounters(
+  tx: pg.PoolClient,
+  tenantId: number,
+  counted: readonly Mutation[],
+): Promise<{ collection: string; partition: string; last: number }[]> {
+  const values = [tenantId, counted.map((m) => m.collection), counted.map((m) => m.partition)];
+  await tx.query({ ...ADD_COUNTERS, values });
+  return (await tx.query({ ...LOCK_COUNTERS, values })).rows as {
+    collection: string;
+    partition: string;
+    last: number;
+  }[];
 }
 
 const STORED_RESULT = {
@@ -173,6 +190,22 @@ export async function findStoredResult(
   return rows[0];
 }
 
+/** Name of the constraint that a batchId under a second seq violates. */
+export const BATCH_ID_KEY = 'sync_batches_batch_id_key';
+
+/** Which of the submissions' batchIds have been used. */
+export async function findUsedIds(
+  pool: pg.Pool,
+  tenantId: number,
+  submissions: readonly Submission[],
+): Promise<Set<string>> {
+  const { rows } = await pool.query<{ batch_id: string }>(
+    'SELECT batch_id FROM sync_batches WHERE tenant_id = $1 AND batch_id = ANY($2::uuid[])',
+    [tenantId, submissions.map(({ push }) => push.batchId)],
+  );
+  return new Set(rows.map((row) => row.batch_id));
+}
+
 /**
  * Writes a whole group in one statement and advances the tenant's clock in it, once. One version per batch that
  * changed something; the clock's row lock is held from here to the commit, so whoever sees version v sees all below it
@@ -187,8 +220,10 @@ const WRITE = {
       prev text, data jsonb, bytes int, mark bigint, principal text, client_id uuid, seq bigint, kind text, base int,
       touched json)
   ), inserted AS (
-    INSERT INTO records (tenant_id, collection, id, partition, version, base_version, data)
-    SELECT $1, collection, id, partition, clock.base + ord, clock.base + c.base, data FROM change c, clock WHERE kind = 'new'
+    INSERT INTO records (tenant_id, collection, id, partition, version, base_version, data, field_versions)
+    SELECT $1, collection, id, partition, clock.base + ord, clock.base + c.base, data, coalesce(
+      (SELECT jsonb_object_agg(key, clock.base + value::bigint) FROM json_each_text(c.touched)), '{}')
+    FROM change c, clock WHERE kind = 'new'
   ), updated AS (
     UPDATE records r SET partition = c.partition, version = clock.base + c.ord, data = c.data,
       base_version = coalesce(clock.base + c.base, r.base_version),
@@ -322,6 +357,7 @@ function touchedBy(record: WorkingRecord): Record<string, number> {
 function changeJson(row: ChangeRow): string {
   const { change, submission } = row;
   const after = change.after;
+  const place = placeOf(submission);
   const partition = after?.partition ?? change.before?.partition ?? '';
   const moved =
     after && change.before && change.before.partition !== after.partition ? change.before.partition : null;
@@ -336,8 +372,8 @@ function changeJson(row: ChangeRow): string {
     bytes: row.json?.length ?? 0,
     mark: row.mark,
     principal: submission.principalKey,
-    client_id: submission.clientId,
-    seq: submission.push.seq,
+    client_id: place.clientId,
+    seq: place.seq,
     kind: row.kind,
     base: after ? pendingPlace(after.baseVersion) : null,
     touched: after ? touchedBy(after) : {},
@@ -361,13 +397,17 @@ function batchJson({ submission, results, place }: DecidedBatch): string {
     ip: submission.ip ?? null,
     request_id: null,
     details: {
-      clientId: submission.clientId,
-      seq: submission.push.seq,
+      ...placeOf(submission),
       batchId: submission.push.batchId,
       mutations: results.length,
       refused: refused.length,
     },
   });
+}
+
+/** The installation's place; a write has none. */
+function placeOf({ sequenced, clientId, push }: Submission): { clientId?: string; seq?: number } {
+  return sequenced ? { clientId, seq: push.seq } : {};
 }
 
 /** The group as the log has it now, for the tail to take from memory. */
@@ -396,7 +436,7 @@ function toLogged(row: ChangeRow, base: number, at: string): LoggedChange {
     ...(after ? { data: after.data } : {}),
     recordVersion: version,
     at,
-    by: { principal: submission.principalKey, clientId: submission.clientId, seq: submission.push.seq },
+    by: { principal: submission.principalKey, ...placeOf(submission) },
     mark: row.mark,
     bytes: row.json?.length ?? 0,
   };

@@ -3,7 +3,12 @@ import { ERRORS } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Mutation, MutationResult, RecordData } from '../../protocol/sync.ts';
-import { mayWriteCollection, mayWritePartition } from '../auth/access.ts';
+import {
+  mayReadCollection,
+  mayReadPartition,
+  mayWriteCollection,
+  mayWritePartition,
+} from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Collection, Collections } from './collections.ts';
 import { pendingPlace } from './working-set.ts';
@@ -20,6 +25,8 @@ interface Context {
   records: WorkingSet;
   /** The gateway itself writes (chat, for example): it may write its internal collections. */
   trusted: boolean;
+  /** The batch may hold text that the database cannot: look at each mutation closely. */
+  suspicious: boolean;
 }
 
 export interface Decision {
@@ -73,23 +80,36 @@ export function decideBatch(context: Context, mutations: readonly Mutation[], at
 function decideMutation(context: Context, mutation: Mutation): Outcome {
   const collection = context.collections.get(mutation.collection);
   if (!collection) return refuse('unknown_collection', mutation.collection);
-  if (!context.trusted && collection.numbered !== undefined) return refuse('forbidden');
-  if (!mayWriteCollection(context.principal, collection.name)) return refuse('forbidden');
-  const current = context.records.get(mutation);
-  const partition = mutation.partition ?? current?.partition ?? defaultPartition(context.principal);
-  const touched = current && current.partition !== partition ? [current.partition, partition] : [partition];
-  if (!touched.every((name) => mayWritePartition(context.principal, name)))
-    return refuse('forbidden_partition');
-  const version = context.records.pendingVersion;
-  const outcome = { put, patch, delete: remove }[mutation.op]({
+  const subject = toCase(context, collection, mutation);
+  const refused = checkAccess(context, subject);
+  if (refused) return refused;
+  const outcome = { put, patch, delete: remove }[mutation.op](subject);
+  if (outcome instanceof Refused || outcome.record === null) return outcome;
+  return checkRecord(context, collection, outcome);
+}
+
+function toCase({ principal, records }: Context, collection: Collection, mutation: Mutation): Case {
+  const current = records.get(mutation);
+  return {
     collection,
     mutation,
     current,
-    partition,
-    version,
-  });
-  if (outcome instanceof Refused || outcome.record === null) return outcome;
-  return checkRecord(context, collection, outcome);
+    known: records.before(mutation),
+    partition: mutation.partition ?? current?.partition ?? defaultPartition(principal),
+    version: records.pendingVersion,
+    principal,
+  };
+}
+
+function checkAccess(context: Context, subject: Case): Refused | undefined {
+  const { principal, trusted, suspicious } = context;
+  const { collection, current, partition, mutation } = subject;
+  if (!trusted && collection.numbered !== undefined) return refuse('forbidden');
+  if (!mayWriteCollection(principal, collection.name)) return refuse('forbidden');
+  const touched = current && current.partition !== partition ? [current.partition, partition] : [partition];
+  if (!touched.every((name) => mayWritePartition(principal, name))) return refuse('forbidden_partition');
+  // before anything of it could be echoed in a stored verdict
+  return suspicious && hasUnstorableText(mutation) ? refuse('schema_violation', '', UNSTORABLE) : undefined;
 }
 
 /** A record that names no partition goes to the only one its writer may write, else to `default`. */
@@ -103,52 +123,55 @@ interface Case {
   collection: Collection;
   mutation: Mutation;
   current: WorkingRecord | null;
+  /** The record before this batch: only what others did can make a mutation stale. */
+  known: WorkingRecord | null;
   /** The partition the record is in afterwards. */
   partition: string;
   /** The version the change will have. */
   version: number;
+  principal: Principal;
 }
 
-function put({ collection, mutation, current, partition, version }: Case): Outcome {
-  const { data, baseVersion } = mutation;
+function put(subject: Case): Outcome {
+  const { mutation, current, partition, version } = subject;
+  const { data } = mutation;
   if (!data) return refuse('invalid_mutation', 'data', 'A put needs `data`.');
-  if (mutation.set ?? mutation.unset ?? mutation.increment ?? mutation.guard) {
+  if (mutation.set ?? mutation.unset ?? mutation.increment ?? mutation.guard)
     return refuse(
       'invalid_mutation',
       'op',
-      'A put takes `data` alone: use a patch for set, unset and increment.',
+      'A put takes `data` alone: set, unset and increment are a patch’s.',
     );
-  }
-  if (!current) {
-    if (baseVersion !== undefined && baseVersion > 0) return conflict('stale_version', mutation, null);
-  } else {
-    if (collection.policy === 'append_only') return refuse('already_exists');
-    if (collection.policy !== 'last_write' && baseVersion !== current.version) {
-      return conflict('stale_version', mutation, current);
-    }
-    const step = checkStep(collection, current.data, data);
-    if (step) return step;
-  }
+  const refused = current ? checkReplacing(subject, current, data) : checkCreating(subject);
+  if (refused) return refused;
   return {
     status: 'applied',
     record: { partition, data, version, baseVersion: version, fieldVersions: {} },
   };
 }
 
-function patch({ collection, mutation, current, partition, version }: Case): Outcome {
+function checkCreating(subject: Case): Refused | undefined {
+  const meant = (subject.mutation.baseVersion ?? 0) > 0;
+  return meant && !fitsBase(subject) ? conflict('stale_version', subject) : undefined;
+}
+
+function checkReplacing(subject: Case, current: WorkingRecord, data: RecordData): Refused | undefined {
+  const { policy } = subject.collection;
+  if (policy === 'append_only') return refuse('already_exists');
+  if (policy !== 'last_write' && !fitsBase(subject)) return conflict('stale_version', subject);
+  return checkStep(subject.collection, current.data, data);
+}
+
+function patch(subject: Case): Outcome {
+  const { collection, mutation, current, partition, version } = subject;
   if (mutation.data)
     return refuse('invalid_mutation', 'data', 'A patch takes set, unset and increment, not data.');
   if (collection.policy === 'append_only')
     return refuse('invalid_mutation', 'op', 'This collection only takes puts.');
   if (!current) return refuse('not_found');
-  const behind = mutation.baseVersion !== undefined && mutation.baseVersion !== current.version;
-  if (collection.policy === 'reject_stale' && mutation.baseVersion !== current.version) {
-    return conflict('stale_version', mutation, current);
-  }
-  if (behind && collection.policy === 'merge') {
-    const overlapping = overlappingFields(mutation, current);
-    if (overlapping.length > 0) return conflict('field_conflict', mutation, current, overlapping);
-  }
+  const behind = isBehind(subject);
+  const stale = behind ? checkOverlap(subject) : checkPresent(subject);
+  if (stale) return stale;
   const data = patchedData(mutation, current.data);
   if (data instanceof Refused) return data;
   const refused = checkStep(collection, current.data, data) ?? checkGuard(mutation, data);
@@ -156,18 +179,39 @@ function patch({ collection, mutation, current, partition, version }: Case): Out
   const fieldVersions = { ...current.fieldVersions };
   for (const field of touchedFields(mutation)) fieldVersions[field] = version;
   const record = { partition, data, version, baseVersion: current.baseVersion, fieldVersions };
-  return { status: behind && collection.policy === 'merge' ? 'merged' : 'applied', record };
+  return { status: behind ? 'merged' : 'applied', record };
 }
 
-function remove({ collection, mutation, current }: Case): Outcome {
+/** Made on an older version, where policies allow that: field by field. */
+function isBehind(subject: Case): boolean {
+  const { collection, mutation } = subject;
+  return collection.policy === 'merge' && mutation.baseVersion !== undefined && !fitsBase(subject);
+}
+
+function checkPresent(subject: Case): Refused | undefined {
+  const must = subject.collection.policy === 'reject_stale';
+  return must && !fitsBase(subject) ? conflict('stale_version', subject) : undefined;
+}
+
+function checkOverlap(subject: Case): Refused | undefined {
+  const overlapping = overlappingFields(subject);
+  return overlapping.length > 0 ? conflict('field_conflict', subject, overlapping) : undefined;
+}
+
+function remove(subject: Case): Outcome {
+  const { collection, mutation, current } = subject;
   if (collection.policy === 'append_only')
     return refuse('invalid_mutation', 'op', 'This collection only takes puts.');
   if (!current) return refuse('not_found');
   const mustMatch = collection.policy === 'reject_stale' || mutation.baseVersion !== undefined;
-  if (mustMatch && collection.policy !== 'last_write' && mutation.baseVersion !== current.version) {
-    return conflict('stale_version', mutation, current);
-  }
+  if (mustMatch && collection.policy !== 'last_write' && !fitsBase(subject))
+    return conflict('stale_version', subject);
   return { status: 'applied', record: null };
+}
+
+/** Whether the mutation was made on the record as others left it; none at all counts as version 0. */
+function fitsBase({ mutation, known }: Case): boolean {
+  return known ? mutation.baseVersion === known.version : (mutation.baseVersion ?? 0) === 0;
 }
 
 function patchedData(mutation: Mutation, current: RecordData): RecordData | Refused {
@@ -190,10 +234,11 @@ function touchedFields(mutation: Mutation): string[] {
 }
 
 /** Fields set or removed here that others changed since `baseVersion`. Increments commute: they never overlap. */
-function overlappingFields(mutation: Mutation, current: WorkingRecord): string[] {
+function overlappingFields({ mutation, known }: Case): string[] {
   const base = mutation.baseVersion ?? 0;
+  if (!known) return [];
   return [...Object.keys(mutation.set ?? {}), ...(mutation.unset ?? [])].filter(
-    (field) => (ownValue(current.fieldVersions, field) ?? current.baseVersion) > base,
+    (field) => (ownValue(known.fieldVersions, field) ?? known.baseVersion) > base,
   );
 }
 
@@ -228,7 +273,7 @@ function checkRecord(context: Context, collection: Collection, outcome: Exclude<
   }
   const fault = collection.findFault(record.data) ?? findUnstorable(record);
   if (fault) return refuse('schema_violation', fault.path, fault.message);
-  if ((record.json ?? '').length > LIMITS.recordBytes)
+  if (Buffer.byteLength(record.json ?? '') > LIMITS.recordBytes)
     return refuse('payload_too_large', '', 'The record is over 256 KiB.');
   return outcome;
 }
@@ -237,12 +282,14 @@ function checkRecord(context: Context, collection: Collection, outcome: Exclude<
 function findUnstorable(record: WorkingRecord): { path: string; message: string } | undefined {
   record.json = JSON.stringify(record.data);
   if (/\\u(0000|d[89a-f])/i.test(record.json) && hasUnstorableText(record.data)) {
-    return { path: '', message: 'text must be well-formed Unicode without NUL' };
+    return { path: '', message: UNSTORABLE };
   }
   if (record.json.includes('"__proto__":'))
     return { path: '__proto__', message: 'is not a name for a field' };
   return undefined;
 }
+
+const UNSTORABLE = 'text must be well-formed Unicode without NUL';
 
 function hasUnstorableText(value: unknown): boolean {
   if (typeof value === 'string') return value.includes('\u0000') || !value.isWellFormed();
@@ -263,13 +310,13 @@ function refuse(code: ErrorCode, path?: string, message?: string): Refused {
   });
 }
 
-function conflict(
-  code: ErrorCode,
-  mutation: Mutation,
-  current: WorkingRecord | null,
-  fields?: string[],
-): Refused {
-  const pending = current !== null && pendingPlace(current.version) !== null;
+/** A conflict shows the record as others left it, to those who may read it. */
+function conflict(code: ErrorCode, { mutation, known, principal }: Case, fields?: string[]): Refused {
+  const pending = known !== null && pendingPlace(known.version) !== null;
+  const readable =
+    known !== null &&
+    mayReadCollection(principal, mutation.collection) &&
+    mayReadPartition(principal, known.partition);
   return new Refused(
     {
       status: 'conflict',
@@ -277,8 +324,8 @@ function conflict(
       message: ERRORS[code].message,
       conflict: {
         yours: mutation.data ?? mutation.set ?? null,
-        theirs: current?.data ?? null,
-        ...(current && !pending ? { theirsVersion: current.version } : {}),
+        theirs: readable ? known.data : null,
+        ...(known && !pending ? { theirsVersion: known.version } : {}),
         ...(fields ? { fields } : {}),
       },
     },

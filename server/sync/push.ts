@@ -1,17 +1,13 @@
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { canonicalJson } from '../../protocol/canonical.ts';
 import { AppError } from '../../protocol/errors.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import type { MutationResult, Push, PushVerdict } from '../../protocol/sync.ts';
-import { mayWriteCollection } from '../auth/access.ts';
-import { principalKey } from '../auth/principal.ts';
-import type { Principal } from '../auth/principal.ts';
 import { isUnavailable } from '../db.ts';
 import type { Collections } from './collections.ts';
 import {
+  BATCH_ID_KEY,
   clientKey,
   findStoredResult,
+  findUsedIds,
   lockClients,
   lockRecords,
   toCommittedGroup,
@@ -20,29 +16,9 @@ import {
 import type { ClientPosition, CommittedGroup, DecidedBatch } from './commit.ts';
 import { decideBatch } from './decide.ts';
 import { GroupQueue } from './group-queue.ts';
-
-/** A batch as a client handed it in, with who and where from. */
-export interface Submission {
-  principal: Principal;
-  principalKey: string;
-  clientId: string;
-  incarnation: string;
-  push: Push;
-  /** SHA-256 of the canonical batch, hex. */
-  hash: string;
-  bytes: number;
-  ip: string | undefined;
-  /** Written by the gateway itself for the principal (chat, records over HTTP). */
-  trusted: boolean;
-}
-
-export interface PushOrigin {
-  principal: Principal;
-  clientId: string;
-  incarnation: string;
-  ip?: string | undefined;
-  trusted?: boolean;
-}
+import { toSubmission, toWriteSubmission } from './submission.ts';
+import type { PushOrigin, Submission, Write, WriteOrigin } from './submission.ts';
+import { findWrites } from './writes.ts';
 
 export interface PushDeps {
   pool: pg.Pool;
@@ -59,6 +35,12 @@ export interface Pusher {
    * `unavailable`, …) when the sequence number was not used up.
    */
   push(origin: PushOrigin, batch: Push): Promise<PushVerdict>;
+  /**
+   * Applies a batch that the gateway makes for a principal (chat, records over HTTP), once by its `batchId`: again,
+   * with `replay: true`, it gets the stored verdict; `seq_reuse` when the content differs. Make the batchId from the
+   * principal and the request's own identity, so that no other principal can have it.
+   */
+  write(origin: WriteOrigin, batch: Write): Promise<PushVerdict>;
   /** Batches waiting or running. */
   readonly waiting: number;
   /** Resolves when nothing is waiting or running. */
@@ -73,11 +55,11 @@ export function createPusher(deps: PushDeps): Pusher {
     queues.set(tenantId, queue);
     return queue;
   };
+  const submit = (submission: Submission): Promise<PushVerdict> =>
+    queueOf(submission.principal.tenantId).submit(submission, submission.bytes);
   return {
-    async push(origin, batch) {
-      const submission = toSubmission(origin, batch);
-      return await queueOf(origin.principal.tenantId).submit(submission, submission.bytes);
-    },
+    push: async (origin, batch) => await submit(toSubmission(origin, batch)),
+    write: async (origin, batch) => await submit(toWriteSubmission(origin, batch)),
     get waiting() {
       return [...queues.values()].reduce((sum, queue) => sum + queue.waiting, 0);
     },
@@ -85,43 +67,6 @@ export function createPusher(deps: PushDeps): Pusher {
       await Promise.all([...queues.values()].map((queue) => queue.idle()));
     },
   };
-}
-
-function toSubmission(origin: PushOrigin, push: Push): Submission {
-  if (
-    !push.mutations.some((mutation) => mayWriteCollection(origin.principal, mutation.collection)) &&
-    !canWrite(origin)
-  ) {
-    throw new AppError('forbidden', { message: 'Writing needs the scope sync:write.' });
-  }
-  const canonical = canonicalBatch(push);
-  const bytes = Buffer.byteLength(canonical);
-  if (bytes > LIMITS.batchBytes) {
-    throw new AppError('payload_too_large', { message: 'The batch is over 1 MiB: send smaller ones.' });
-  }
-  return {
-    principal: origin.principal,
-    principalKey: principalKey(origin.principal),
-    clientId: origin.clientId,
-    incarnation: origin.incarnation,
-    push,
-    hash: createHash('sha256').update(canonical).digest('hex'),
-    bytes,
-    ip: origin.ip,
-    trusted: origin.trusted ?? false,
-  };
-}
-
-function canWrite(origin: PushOrigin): boolean {
-  return [...origin.principal.scopes].some((scope) => scope.endsWith(':write') || scope === 'admin');
-}
-
-function canonicalBatch({ seq: _place, ...batch }: Push): string {
-  try {
-    return canonicalJson(batch);
-  } catch (error) {
-    throw new AppError('invalid_message', { message: 'A number in the batch is too large.', cause: error });
-  }
 }
 
 /** SQLSTATEs after which the same group is simply run again: another node was in the way. */
@@ -133,16 +78,24 @@ async function runGroup(
   tenantId: number,
   group: Submission[],
 ): Promise<(PushVerdict | Error)[]> {
-  for (let attempt = 1; ; attempt += 1) {
+  let done: (PushVerdict | Error)[] | undefined;
+  let usedIds: ReadonlySet<string> = new Set();
+  for (let attempt = 1; done === undefined; attempt += 1) {
     try {
-      return await commitGroup(deps, tenantId, group);
+      done = await commitGroup(deps, tenantId, group, { usedIds });
     } catch (error) {
-      if (isUnavailable(error)) return group.map(() => unavailable(error));
-      const code = (error as { code?: string }).code ?? '';
-      if (RETRIABLE.has(code) && attempt < ATTEMPTS) continue;
-      return await bisect(deps, tenantId, group, error);
+      if (error instanceof AppError || isUnavailable(error)) return group.map(() => unavailable(error));
+      const { code = '', constraint } = error as { code?: string; constraint?: string };
+      if (!RETRIABLE.has(code) || attempt === ATTEMPTS) return await bisect(deps, tenantId, group, error);
+      // looked up only now: a batchId that was used before is a rare fault, and every group would pay for the question
+      if (constraint === BATCH_ID_KEY)
+        usedIds = await findUsedIds(deps.pool, tenantId, group).catch(() => usedIds);
     }
   }
+  // a conflict with a version of the group's own is told in the next group, when that version has its number
+  return done.length < group.length
+    ? [...done, ...(await runGroup(deps, tenantId, group.slice(done.length)))]
+    : done;
 }
 
 function unavailable(cause: unknown): AppError {
@@ -181,25 +134,35 @@ async function refuseCulprit(
     message: 'The database cannot hold it.',
   }));
   try {
-    return (await commitGroup(deps, tenantId, [submission], () => results))[0] ?? unavailable(cause);
+    const override = (): MutationResult[] => results;
+    return (await commitGroup(deps, tenantId, [submission], { override }))[0] ?? unavailable(cause);
   } catch (error) {
     return unavailable(error);
   }
 }
 
-type Override = (submission: Submission) => MutationResult[];
+interface Judging {
+  /** batchIds of this group that the log has under another seq. */
+  usedIds?: ReadonlySet<string>;
+  /** Verdicts that are set already. */
+  override?: (submission: Submission) => MutationResult[];
+}
 
+/** Commits a group, or its first part when `judgeGroup` stops early: the result is as long as what was judged. */
 async function commitGroup(
   deps: PushDeps,
   tenantId: number,
   group: Submission[],
-  override?: Override,
+  judging: Judging,
 ): Promise<(PushVerdict | Error)[]> {
   const tx = await deps.pool.connect();
   let broken: Error | undefined;
+  // a connection that dies between two statements says so here; unheard, it would end the process
+  const onError = (error: Error): void => void (broken = error);
+  tx.on('error', onError);
   try {
     await tx.query('BEGIN');
-    const judged = await judgeGroup(deps, tx, group, override);
+    const judged = await judgeGroup(deps, tx, group, judging);
     const { decided } = judged;
     const written = decided.length > 0 ? await writeGroup(tx, tenantId, decided, judged.records) : undefined;
     await tx.query('COMMIT');
@@ -209,9 +172,10 @@ async function commitGroup(
       typeof outcome === 'function' ? outcome(written?.base ?? 0) : outcome,
     );
   } catch (error) {
-    await tx.query('ROLLBACK').catch((failure: unknown) => (broken = failure as Error));
-    throw error;
+    await tx.query('ROLLBACK').catch((failure: unknown) => (broken ??= failure as Error));
+    throw broken === undefined ? error : new AppError('unavailable', { cause: error });
   } finally {
+    tx.off('error', onError);
     tx.release(broken);
   }
 }
@@ -229,10 +193,16 @@ async function judgeGroup(
   deps: PushDeps,
   tx: pg.PoolClient,
   group: Submission[],
-  override?: Override,
+  { usedIds = new Set(), override }: Judging,
 ): Promise<Judged> {
   const tenantId = group[0]?.principal.tenantId ?? 0;
-  const positions = await lockClients(tx, tenantId, group);
+  const positions = await lockClients(
+    tx,
+    tenantId,
+    group.filter(({ sequenced }) => sequenced),
+  );
+  const writes = group.filter(({ sequenced }) => !sequenced);
+  for (const [key, position] of await findWrites(tx, tenantId, writes)) positions.set(key, position);
   const fresh = group.filter((submission) => {
     const position = positions.get(clientKey(submission));
     return position !== undefined && submission.push.seq > position.lastSeq;
@@ -245,21 +215,22 @@ async function judgeGroup(
   const outcomes: Outcome[] = [];
   const decided: DecidedBatch[] = [];
   const seen = new Map<string, { submission: Submission; outcome: Outcome }>();
+  const ids = new Set(usedIds);
   for (const submission of group) {
-    const refusal = checkPlace(submission, positions);
+    const refusal = checkPlace(submission, positions, ids);
     const name = `${clientKey(submission)}/${submission.push.seq}`;
     if (refusal === 'replay') {
       outcomes.push(await replayOf(tx, submission, seen.get(name)));
     } else if (refusal) {
       outcomes.push(refusal);
     } else {
-      const outcome = judgeBatch(deps, submission, records, override);
-      outcomes.push(outcome.outcome);
-      if (outcome.decided) {
-        decided.push(outcome.decided);
-        advance(positions, submission);
-        seen.set(name, { submission, outcome: outcome.outcome });
-      }
+      const judged = judgeBatch(deps, submission, records, override);
+      if (!judged) break;
+      outcomes.push(judged.outcome);
+      decided.push(judged.decided);
+      advance(positions, submission);
+      ids.add(submission.push.batchId);
+      seen.set(name, { submission, outcome: judged.outcome });
     }
   }
   return { outcomes, decided, records };
@@ -268,6 +239,7 @@ async function judgeGroup(
 function checkPlace(
   submission: Submission,
   positions: Map<string, ClientPosition>,
+  usedIds: ReadonlySet<string>,
 ): AppError | 'replay' | undefined {
   const position = positions.get(clientKey(submission));
   if (!position) return new AppError('hello_required');
@@ -275,7 +247,7 @@ function checkPlace(
   const { seq } = submission.push;
   if (seq <= position.lastSeq) return 'replay';
   if (seq > position.lastSeq + 1) return new AppError('seq_gap', { expectedSeq: position.lastSeq + 1 });
-  return undefined;
+  return usedIds.has(submission.push.batchId) ? new AppError('seq_reuse') : undefined;
 }
 
 function advance(positions: Map<string, ClientPosition>, submission: Submission): void {
@@ -283,19 +255,19 @@ function advance(positions: Map<string, ClientPosition>, submission: Submission)
   if (position) position.lastSeq = submission.push.seq;
 }
 
+/** Judges one batch; undefined when it conflicts with a version of this very group, whose number is not known yet. */
 function judgeBatch(
   deps: PushDeps,
   submission: Submission,
   records: Judged['records'],
-  override?: Override,
-): { outcome: Outcome; decided?: DecidedBatch } {
-  const { principal, push, trusted } = submission;
-  const context = { principal, collections: deps.collections, records, trusted };
+  override?: Judging['override'],
+): { outcome: Outcome; decided: DecidedBatch } | undefined {
+  const { principal, push, trusted, suspicious } = submission;
+  const context = { principal, collections: deps.collections, records, trusted, suspicious };
   const decision = override
     ? { results: override(submission), deferred: false }
     : decideBatch(context, push.mutations, push.atomic ?? true);
-  // It conflicts with a version of this very group, whose number is not known yet: the client sends it again at once
-  if (decision.deferred) return { outcome: new AppError('busy', { retryAfterMs: 1 }) };
+  if (decision.deferred) return undefined;
   const { changes, place } = override ? { changes: [], place: null } : records.accept();
   return {
     outcome: (base) => toVerdict(push.seq, decision.results, place === null ? null : base + place),

@@ -55,6 +55,7 @@ export function toSubmission(origin: PushOrigin, push: Push): Submission {
   if (bytes > LIMITS.batchBytes) {
     throw new AppError('payload_too_large', { message: 'The batch is over 1 MiB: send smaller ones.' });
   }
+  if (bytes > LIMITS.recordBytes) refuseLargeRecords(push);
   return {
     principal: origin.principal,
     principalKey: principalKey(origin.principal),
@@ -68,6 +69,15 @@ export function toSubmission(origin: PushOrigin, push: Push): Submission {
     suspicious: /\\u(0000|d[89a-f])/i.test(canonical),
     sequenced: true,
   };
+}
+
+function refuseLargeRecords({ mutations }: Push): void {
+  const index = mutations.findIndex(
+    ({ data, set }) => Buffer.byteLength(canonicalJson(data ?? set ?? null)) > LIMITS.recordBytes,
+  );
+  if (index < 0) return;
+  const fault = { path: `mutations.${index}`, message: 'is over 256 KiB' };
+  throw new AppError('payload_too_large', { message: 'A record is over 256 KiB.', errors: [fault] });
 }
 
 /** A write is the whole sequence of an installation of its own, named by the batchId. */

@@ -64,6 +64,12 @@ export class WorkingSet {
     return this.#records.get(keyOf(key)) ?? null;
   }
 
+  /** The record as it stood before the batch in hand: what a `baseVersion` in that batch can speak of. */
+  before(key: Key): WorkingRecord | null {
+    const touched = this.#batch.get(keyOf(key));
+    return touched ? touched.before : this.get(key);
+  }
+
   set(key: Key, record: WorkingRecord | null): void {
     const name = keyOf(key);
     const earlier = this.#batch.get(name);

@@ -14,6 +14,7 @@ import type {
   Subscription,
 } from '../../protocol/sync.ts';
 import { createSocketRegistry } from '../../server/auth/live-sockets.ts';
+import type { SocketRegistry } from '../../server/auth/live-sockets.ts';
 import { parseGrants } from '../../server/auth/principal.ts';
 import type { Principal } from '../../server/auth/principal.ts';
 import { openDatabase } from '../../server/db.ts';
@@ -37,11 +38,16 @@ export interface SyncGateway {
   databaseUrl: string;
   sync: Sync;
   hints: Hints;
+  /** The open sockets, by the sessions the test made up. */
+  sockets: SocketRegistry;
   close(): Promise<void>;
 }
 
 export interface GatewayOptions extends Partial<Pick<SyncDeps, 'afterCommit' | 'poll' | 'hints'>> {
   databaseUrl?: string;
+  port?: number;
+  /** What the made-up identity does otherwise. */
+  identity?: Partial<Doorkeeper>;
 }
 
 export async function startSyncGateway(options: GatewayOptions = {}): Promise<SyncGateway> {
@@ -60,15 +66,18 @@ export async function startSyncGateway(options: GatewayOptions = {}): Promise<Sy
     emitToRoom: (room, frame) => void io.of('/sync').local.to(room).emit('sync:delta', frame),
   });
   const metrics = createMetrics();
-  serveSync(io, { identity: createTestDoorkeeper(), sync, log, metrics, trustProxy: false });
+  const sockets = createSocketRegistry(() => false);
+  const identity = { ...createTestDoorkeeper(sockets), ...options.identity };
+  serveSync(io, { identity, sync, log, metrics, trustProxy: false });
   const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc(), 200);
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => http.listen(options.port ?? 0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
     db,
     databaseUrl,
     sync,
     hints,
+    sockets,
     async close() {
       stopWatch();
       await sync.close();
@@ -79,9 +88,18 @@ export async function startSyncGateway(options: GatewayOptions = {}): Promise<Sy
   };
 }
 
+/** Adds a tenant with a clock of its own. Returns its id. */
+export async function addTenant(db: Database): Promise<number> {
+  const [row] = await db.sql<{ id: number }>(`INSERT INTO tenants (name) VALUES ('another') RETURNING id`);
+  await db.sql('INSERT INTO sync_versions (tenant_id, epoch) VALUES ($1, gen_random_uuid())', [row?.id]);
+  return row?.id ?? 0;
+}
+
 /** A token is the principal itself: who it names is who comes in. */
 export interface TestToken {
   id?: string;
+  /** Left out: the principal's only one. */
+  session?: string;
   tenantId?: number;
   partitions?: string[];
   scopes?: string[];
@@ -92,15 +110,15 @@ export function tokenFor(token: TestToken = {}): string {
   return JSON.stringify({ id: randomUUID(), ...token });
 }
 
-function createTestDoorkeeper(): Doorkeeper {
+function createTestDoorkeeper(sockets: SocketRegistry): Doorkeeper {
   return {
     authenticate: (text) => Promise.resolve(toPrincipal(text)),
     current: (principal) => Promise.resolve(principal),
-    sockets: createSocketRegistry(() => false),
+    sockets,
   };
 }
 
-function toPrincipal(text: string): Principal {
+export function toPrincipal(text: string): Principal {
   let token: TestToken;
   try {
     token = JSON.parse(text) as TestToken;
@@ -112,7 +130,7 @@ function toPrincipal(text: string): Principal {
     kind: 'client',
     id: token.id ?? '',
     name: 'test',
-    sessionId: token.id ?? '',
+    sessionId: token.session ?? token.id ?? '',
     scopes: new Set(token.scopes ?? ['sync:read', 'sync:write']),
     grants: parseGrants(token.partitions ?? ['*']),
     expiresAt: Date.now() + (token.ttlMs ?? 900_000),
@@ -128,18 +146,26 @@ export interface WireClient {
   snapshots: Snapshot[];
   /** Where it stands, and the records it has: applied with the gap check of docs/PROTOCOL.md. */
   cursor: string | null;
+  /** Token of the last page it stored, while the snapshot is under way. */
+  page: string | null;
   records: Map<string, { data: unknown; version: number }>;
   /** Every change it applied: `version.index`, in order. */
   applied: string[];
   faults: string[];
   nextSeq: number;
-  hello(options?: { subscribe?: Subscription[]; cursor?: string | null }): Promise<HelloReply>;
+  hello(options?: HelloOptions): Promise<HelloReply>;
   request<T = unknown>(event: string, body: unknown): Promise<T>;
   push(
     mutations: Mutation[],
     options?: { seq?: number; batchId?: string; atomic?: boolean },
   ): Promise<PushAck>;
   close(): void;
+}
+
+export interface HelloOptions {
+  subscribe?: Subscription[];
+  cursor?: string | null;
+  limits?: { batchMutations: number };
 }
 
 export interface WireOptions {
@@ -178,19 +204,22 @@ function createWireClient(socket: Socket, options: WireOptions): WireClient {
     deltas: [],
     snapshots: [],
     cursor: null,
+    page: null,
     records: new Map(),
     applied: [],
     faults: [],
     nextSeq: 1,
     request: async <T>(event: string, body: unknown) =>
       (await socket.timeout(10_000).emitWithAck(event, body)) as T,
-    async hello({ subscribe = ALL, cursor = client.cursor } = {}) {
+    async hello({ subscribe = ALL, cursor = client.page ?? client.cursor, ...more } = {}) {
       const { clientId, incarnation } = client;
-      const body = { protocol: 1, clientId, incarnation, cursor, subscribe };
+      const body = { protocol: 1, clientId, incarnation, cursor, subscribe, ...more };
       const reply = await client.request<HelloAck>('sync:hello', body);
       if (!reply.ok) throw Object.assign(new Error(reply.error.code), reply.error);
       client.nextSeq = reply.lastSeq + 1;
-      if (reply.mode !== 'resume') client.records.clear();
+      // a page token that was accepted goes on with the snapshot it belongs to
+      if (reply.mode === 'reset' || cursor === null) client.records.clear();
+      if (reply.mode === 'reset') client.cursor = client.page = null;
       return reply;
     },
     push(mutations, { seq = client.nextSeq++, batchId = randomUUID(), atomic } = {}) {
@@ -208,6 +237,7 @@ function createWireClient(socket: Socket, options: WireOptions): WireClient {
         version: record.recordVersion,
       });
     }
+    client.page = frame.more ? frame.page : null;
     if (!frame.more) client.cursor = frame.at;
     ack({ page: frame.page });
   });

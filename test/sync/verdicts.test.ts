@@ -1,0 +1,196 @@
+import { expect } from 'chai';
+import type { Mutation, RecordData } from '../../protocol/sync.ts';
+import { tokenFor } from '../support/sync-gateway.ts';
+import { applied, asset, firstResult, patch, resultsOf, stock, useGateway, verdictOf } from './setup.ts';
+
+/** JSON as a foreign client may write it: `__proto__` is an ordinary key of the text. */
+const parsed = (json: string): RecordData => JSON.parse(json) as RecordData;
+
+const invoice = (id: string, data: RecordData = {}): Mutation => ({
+  collection: 'fatura',
+  id,
+  op: 'put',
+  data: { number: id, date: '2026-11-20', kind: 'sale', total: '12.50', lines: [], ...data },
+});
+
+describe('sync: verdicts', () => {
+  const suite = useGateway();
+
+  it('[V1] the results stand in the order of the mutations, the applied ones with the version', async () => {
+    const a = await suite.greeted();
+    const verdict = verdictOf(
+      await a.push([stock('v1'), patch('nobody', { unset: ['name'] }), asset('v1')], { atomic: false }),
+    );
+    expect(verdict.results.map(({ status, version, code }) => [status, version, code])).to.deep.equal([
+      ['applied', verdict.version, undefined],
+      ['rejected', undefined, 'not_found'],
+      ['applied', verdict.version, undefined],
+    ]);
+  });
+
+  const malformed: [string, Partial<Mutation>][] = [
+    ['a put without data', { op: 'put' }],
+    ['a put with set', { op: 'put', data: { sku: 'x', quantity: 1 }, set: { quantity: 2 } }],
+    ['a patch with data', { op: 'patch', data: { sku: 'x', quantity: 1 } }],
+  ];
+  for (const [what, mutation] of malformed) {
+    it(`[V2] invalid_mutation: ${what}`, async () => {
+      const a = await suite.greeted();
+      const result = await firstResult(a, { collection: 'stoku', id: 'bad', op: 'put', ...mutation });
+      expect(result).to.include({ status: 'rejected', code: 'invalid_mutation' });
+    });
+  }
+
+  it('[V3] unknown_collection: a name that fits but is none, also those of an object’s prototype', async () => {
+    const a = await suite.greeted();
+    for (const collection of ['nothing', 'constructor', 'a'.repeat(63)]) {
+      const result = await firstResult(a, { collection, id: '1', op: 'put', data: {} });
+      expect(result).to.include({ status: 'rejected', code: 'unknown_collection', path: collection });
+    }
+  });
+
+  const unfit: [string, Mutation, string][] = [
+    ['a missing field', { ...stock('x'), data: { sku: 'x' } }, 'quantity'],
+    ['a wrong type', { ...stock('x'), data: { sku: 'x', quantity: '1' } }, 'quantity'],
+    [
+      'a nested field',
+      invoice('x', { lines: [{ sku: 'a', quantity: 1, unitPrice: 5 }] }),
+      'lines.0.unitPrice',
+    ],
+    ['money that is no decimal', invoice('x', { total: '1e3' }), 'total'],
+  ];
+  for (const [what, mutation, path] of unfit) {
+    it(`[V4] schema_violation with the path: ${what}`, async () => {
+      const a = await suite.greeted();
+      expect(await firstResult(a, mutation)).to.include({ code: 'schema_violation', path });
+    });
+  }
+
+  const unstorable: [string, Mutation][] = [
+    ['NUL in a value', stock('u', 1, { data: { sku: 'u', quantity: 1, name: 'a\u0000b' } })],
+    ['NUL in a name', stock('u', 1, { data: { sku: 'u', quantity: 1, 'a\u0000': 1 } })],
+    ['half a surrogate pair', stock('u', 1, { data: { sku: 'u', quantity: 1, name: '\ud800' } })],
+    ['half a pair, deep', stock('u', 1, { data: { sku: 'u', quantity: 1, x: [{ y: '\udfff' }] } })],
+    ['NUL in unset', patch('there', { unset: ['\u0000'] })],
+    ['NUL in a guard', patch('there', { guard: { '\u0000': { min: 0 } } })],
+    ['NUL in increment', patch('there', { increment: { '\u0000': 1 } })],
+    ['NUL in the data of a stale put', stock('there', 1, { data: { sku: '\u0000', quantity: 1 } })],
+    [
+      '__proto__ deep',
+      stock('u', 1, { data: parsed('{"sku":"u","quantity":1,"deep":{"__proto__":{"admin":true}}}') }),
+    ],
+  ];
+  for (const [what, mutation] of unstorable) {
+    it(`[V4] schema_violation: ${what}; the neighbours of its group go through`, async () => {
+      const a = await suite.greeted();
+      await a.push([stock('there')]);
+      const [[result], neighbour] = await Promise.all([
+        resultsOf(a, [mutation]),
+        suite.greeted().then((b) => b.push([asset('beside')])),
+      ]);
+      expect(result).to.include({ status: 'rejected', code: 'schema_violation' });
+      expect(neighbour.ok).to.equal(true);
+    });
+  }
+
+  it('[V4] text that only looks like an escape is kept as it is', async () => {
+    const a = await suite.greeted();
+    const name = '\\u0000 \\ud800 "__proto__": 😀';
+    await applied(a, stock('looks', 1, { data: { sku: 'looks', quantity: 1, name } }));
+    const [row] = await suite.gateway.db.sql<{ data: RecordData }>(
+      `SELECT data FROM records WHERE id = 'looks'`,
+    );
+    expect(row?.data['name']).to.equal(name);
+  });
+
+  it('[V4] [S65] a `__proto__` at the top of a record changes nobody’s prototype', async () => {
+    const a = await suite.greeted();
+    const data = parsed('{"sku":"p","quantity":1,"__proto__":{"polluted":true},"constructor":{"x":1}}');
+    await firstResult(a, stock('proto', 1, { data }));
+    await firstResult(a, patch('proto', { set: parsed('{"__proto__":{"polluted":true}}') }));
+    expect(({} as RecordData)['polluted']).to.equal(undefined);
+  });
+
+  it('[V5] forbidden: a collection the principal may not write, and the gateway’s own', async () => {
+    const a = await suite.greeted({ token: tokenFor({ scopes: ['records:assets:write'] }) });
+    const own = await suite.greeted();
+    expect(await firstResult(a, stock('no'))).to.include({ code: 'forbidden' });
+    expect(await firstResult(a, asset('yes'))).to.include({ status: 'applied' });
+    const message = { collection: 'messages', id: '1', op: 'put', data: { body: 'x', from: {} } } as const;
+    expect(await firstResult(own, message)).to.include({ code: 'forbidden' });
+  });
+
+  it('[V6] forbidden_partition: into, out of and inside a partition without the right to write', async () => {
+    const all = await suite.greeted();
+    const a = await suite.greeted({ token: tokenFor({ partitions: ['b1', 'b2:read'] }) });
+    await applied(all, stock('in-b2', 1, { partition: 'b2' }));
+    await applied(all, stock('in-b1', 1, { partition: 'b1' }));
+    const results = await resultsOf(
+      a,
+      [
+        stock('new-in-b2', 1, { partition: 'b2' }),
+        patch('in-b2', { set: { name: 'x' } }),
+        patch('in-b2', { partition: 'b1' }),
+        patch('in-b1', { partition: 'b2' }),
+        { collection: 'stoku', id: 'in-b2', op: 'delete' },
+      ],
+      { atomic: false },
+    );
+    expect(results.map(({ code }) => code)).to.deep.equal(Array(5).fill('forbidden_partition'));
+  });
+
+  it('[V7] a conflict shows yours, theirs and their version', async () => {
+    const a = await suite.greeted();
+    const theirsVersion = await applied(a, asset('conflict', { status: 'theirs' }));
+    const result = await firstResult(a, {
+      ...asset('conflict', { status: 'mine' }),
+      baseVersion: theirsVersion + 7,
+    });
+    expect(result).to.deep.include({ status: 'conflict', code: 'stale_version' });
+    expect(result.conflict).to.deep.equal({
+      yours: { name: 'conflict', status: 'mine' },
+      theirs: { name: 'conflict', status: 'theirs' },
+      theirsVersion,
+    });
+  });
+
+  it('[V7] a conflict shows nothing to a writer who may not read', async () => {
+    const a = await suite.greeted();
+    const blind = await suite.greeted({ token: tokenFor({ scopes: ['sync:write'] }) });
+    await applied(a, asset('secret', { status: 'secret' }));
+    const { conflict } = await firstResult(blind, { ...asset('secret'), baseVersion: 1 });
+    expect(conflict?.theirs).to.equal(null);
+  });
+
+  it('[V8] guard_failed: the bound must hold afterwards; nothing is changed', async () => {
+    const a = await suite.greeted();
+    const guard = { quantity: { min: 0, max: 20 } };
+    await applied(a, stock('guarded', 10));
+    const codes = [];
+    for (const by of [-11, 11, -10]) {
+      const result = await firstResult(a, patch('guarded', { increment: { quantity: by }, guard }));
+      codes.push(result.code ?? result.status);
+    }
+    const missing = await firstResult(
+      a,
+      patch('guarded', { set: { name: 'x' }, guard: { nothing: { min: 0 } } }),
+    );
+    expect(codes).to.deep.equal(['guard_failed', 'guard_failed', 'applied']);
+    expect(missing).to.include({ code: 'guard_failed', path: 'nothing' });
+  });
+
+  it('[V9] not_found: a patch or delete of what is not there', async () => {
+    const a = await suite.greeted();
+    expect(await firstResult(a, patch('nobody', { set: { name: 'x' } }))).to.include({ code: 'not_found' });
+    const gone = await firstResult(a, { collection: 'stoku', id: 'nobody', op: 'delete' });
+    expect(gone).to.include({ status: 'rejected', code: 'not_found' });
+  });
+
+  it('[V10] payload_too_large: a patch that makes a record grow over 256 KiB', async () => {
+    const a = await suite.greeted();
+    const half = 'x'.repeat(140 * 1024);
+    await applied(a, asset('grows', { one: half }));
+    const result = await firstResult(a, patch('grows', { set: { two: half } }, 'assets'));
+    expect(result).to.include({ status: 'rejected', code: 'payload_too_large' });
+  });
+});
