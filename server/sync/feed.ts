@@ -44,6 +44,7 @@ export class Feed {
   readonly #deps: FeedDeps;
   readonly #rooms = new Map<string, LiveRoom>();
   readonly #subscribers = new Set<Subscriber>();
+  readonly #listeners = new Set<(segment: Segment) => void>();
   readonly #frames = new WeakMap<Segment, Map<string, Frame>>();
   #tail!: TenantTail;
   #quiet: NodeJS.Timeout | undefined;
@@ -82,8 +83,19 @@ export class Feed {
     this.#tail.advanceTo(version);
   }
 
+  /** Resolves when the log has been read as far as it is known to go, or could not be. */
+  settled(): Promise<void> {
+    return this.#tail.settled();
+  }
+
   findSegment(version: number): Segment | undefined {
     return this.#tail.findSegment(version);
+  }
+
+  /** Hears every later piece of the log, in order, once (chat). It must not throw. Returns how to stop. */
+  listen(listener: (segment: Segment) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   add(subscriber: Subscriber): void {
@@ -105,6 +117,8 @@ export class Feed {
     // members may stand before a piece that held nothing for them: all must be at one cursor
     this.#flush(room);
     room.members.add(subscriber);
+    // its last member may just have left over that frame, and have taken the room off the list with it
+    this.#rooms.set(name, room);
     return room;
   }
 
@@ -132,7 +146,7 @@ export class Feed {
       more: false,
       changes,
     };
-    const frame = { delta, bytes: JSON.stringify(changes).length + 200 };
+    const frame = { delta, bytes: Buffer.byteLength(JSON.stringify(changes)) + 200 };
     byScope.set(key, frame);
     return frame;
   }
@@ -143,6 +157,7 @@ export class Feed {
   }
 
   #deliver(segment: Segment): void {
+    for (const listener of this.#listeners) listener(segment);
     for (const room of [...this.#rooms.values()]) {
       const frame = this.frameOf(room.scope, segment, room.cursor);
       if (frame.delta.changes.length > 0) this.#emit(room, frame, segment);

@@ -118,6 +118,9 @@ export interface SnapshotPlace {
   id: string;
 }
 
+/** A page ends with the record that takes it over this, so that large records make short pages, not large ones. */
+const SNAPSHOT_PAGE_BYTES = 512 * 1024;
+
 /** Reads the next records of a scope's snapshot, in (collection, id) order; an empty page ends it. */
 export async function readSnapshotPage(
   sql: Sql,
@@ -130,10 +133,14 @@ export async function readSnapshotPage(
     const partitions = scope.collections.get(name);
     const after = name === page.after.collection ? page.after.id : '';
     const rows = await sql<{ id: string; partition: string; version: number; data: Record<string, unknown> }>(
-      `SELECT id, partition, version, data FROM records
-       WHERE tenant_id = $1 AND collection = $2 AND id > $3 ${partitions ? 'AND partition = ANY($5)' : ''}
-       ORDER BY id LIMIT $4`,
-      [tenantId, name, after, page.limit, ...(partitions ? [[...partitions]] : [])],
+      `SELECT id, partition, version, data FROM (
+         SELECT id, partition, version, data,
+                sum(octet_length(data::text)) OVER (ORDER BY id) - octet_length(data::text) AS before
+         FROM (SELECT id, partition, version, data FROM records
+               WHERE tenant_id = $1 AND collection = $2 AND id > $3 ${partitions ? 'AND partition = ANY($6)' : ''}
+               ORDER BY id LIMIT $4) near
+       ) page WHERE before < $5 ORDER BY id`,
+      [tenantId, name, after, page.limit, SNAPSHOT_PAGE_BYTES, ...(partitions ? [[...partitions]] : [])],
     );
     if (rows.length > 0) {
       return rows.map((row) => ({

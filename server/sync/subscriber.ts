@@ -90,7 +90,7 @@ export class Subscriber {
   acknowledge(ack: { version: number } | { page: string }): void {
     const upto =
       'page' in ack
-        ? this.#inFlight.findIndex((frame) => frame.page === ack.page)
+        ? this.#inFlight.findLastIndex((frame) => frame.page === ack.page)
         : this.#lastUpTo(ack.version);
     if (upto < 0) return;
     for (const frame of this.#inFlight.splice(0, upto + 1)) this.#inFlightBytes -= frame.bytes;
@@ -135,7 +135,7 @@ export class Subscriber {
     const at = this.#format(this.#cursor);
     const place = last ? { collection: last.collection, id: last.id } : snapshot.place;
     const frame = { page: formatPage(at, place), at, more: last !== undefined, records };
-    const bytes = JSON.stringify(records).length + 200;
+    const bytes = Buffer.byteLength(JSON.stringify(records)) + 200;
     this.#snapshot = last ? { place, rows: nextRows(snapshot.rows, bytes) } : null;
     this.#track({ version: null, page: frame.page, bytes });
     this.#sink.sendSnapshot(frame);
@@ -146,7 +146,8 @@ export class Subscriber {
     const { sql, tenantId } = this.#feed;
     const from = this.#cursor;
     const page = segment ?? (await this.#feed.read(() => readLogPage(sql, tenantId, from.version)));
-    if (!page || this.#closed) return;
+    if (this.#closed) return;
+    if (!page) throw new Error(`the log has nothing behind version ${from.version}`);
     const frame = segment ? this.#feed.frameOf(this.scope, segment, from) : undefined;
     const changes = frame?.delta.changes ?? viewOf(this.scope, page.changes);
     const delta = {
@@ -159,7 +160,7 @@ export class Subscriber {
     this.#track({
       version: page.version,
       page: null,
-      bytes: frame?.bytes ?? JSON.stringify(changes).length + 200,
+      bytes: frame?.bytes ?? Buffer.byteLength(JSON.stringify(changes)) + 200,
     });
     this.#sink.sendDelta(delta);
   }

@@ -10,15 +10,16 @@ import type { Logger } from '../log.ts';
 import { createCollections } from './collections.ts';
 import type { Collections } from './collections.ts';
 import { parseCursor, parsePage } from './cursor.ts';
+import type { ParsedCursor } from './cursor.ts';
 import { Feed } from './feed.ts';
 import type { FeedDeps } from './feed.ts';
 import { createGate } from './gate.ts';
 import { findMark, readClock, readHeads } from './log.ts';
 import type { Clock, SnapshotPlace } from './log.ts';
 import { createPusher } from './push.ts';
-import type { PushOrigin } from './push.ts';
 import { createScope } from './scope.ts';
 import type { Scope } from './scope.ts';
+import type { PushOrigin, Write, WriteOrigin } from './submission.ts';
 import { Subscriber } from './subscriber.ts';
 import type { FrameSink } from './subscriber.ts';
 
@@ -44,6 +45,8 @@ export interface Sync {
   ): Promise<SyncSession>;
   /** Applies a batch once; see Pusher.push. */
   push(origin: PushOrigin, batch: Push): Promise<PushVerdict>;
+  /** Applies a batch of the gateway's own once, by its batchId; see Pusher.write. */
+  write(origin: WriteOrigin, batch: Write): Promise<PushVerdict>;
   /** Follows a tenant's log without a socket, for what the gateway itself derives from it (chat). */
   follow(tenantId: number): Promise<Feed>;
   /** Where a tenant's log stands. */
@@ -64,7 +67,12 @@ export interface SyncSession {
   /** Starts the flow of frames: after the reply has been sent. */
   start(): void;
   acknowledge(ack: SyncAck): void;
+  /** What it asked for, which its rights may cut. */
+  readonly requested: readonly Subscription[];
+  /** Takes other subscriptions: a snapshot of the new slice follows. */
   subscribe(principal: Principal, subscriptions: readonly Subscription[]): void;
+  /** Looks at its rights again; says whether the slice has changed, so that a snapshot of the new one follows. */
+  rescope(principal: Principal): boolean;
   close(): void;
 }
 
@@ -107,13 +115,15 @@ export function createSync(deps: SyncDeps): Sync {
   });
   const stopHints = deps.hints.subscribe('version', (body) => {
     const [tenantId, version] = body.split(':').map(Number);
-    if (tenantId !== undefined && version !== undefined) started.get(tenantId)?.advanceTo(version);
+    if (tenantId !== undefined && Number.isSafeInteger(version))
+      started.get(tenantId)?.advanceTo(version ?? 0);
   });
   const stopPoll = startPoll(deps, started);
   return {
     collections,
     hello: (origin, hello, sink) => sayHello({ deps, collections, follow }, origin, { hello, sink }),
     push: (origin, batch) => pusher.push(origin, batch),
+    write: (origin, batch) => pusher.write(origin, batch),
     follow,
     readClock: (tenantId) => readClock(deps.db.sql, tenantId),
     get waiting() {
@@ -182,6 +192,14 @@ async function sayHello(
   const feed = await context.follow(tenantId);
   const start = await decideStart(context.deps.db, feed, scope, hello.cursor);
   let subscriber = new Subscriber(feed, sink, scope, start);
+  let requested: readonly Subscription[] = hello.subscribe;
+  let closed = false;
+  const restart = (next: Scope): void => {
+    if (closed) return;
+    feed.remove(subscriber);
+    subscriber = new Subscriber(feed, sink, next, { cursor: feed.head, snapshot: FIRST_PAGE });
+    feed.add(subscriber);
+  };
   return {
     reply: {
       ok: true,
@@ -200,13 +218,24 @@ async function sayHello(
     },
     start: () => feed.add(subscriber),
     acknowledge: (ack) => acknowledge(subscriber, ack),
-    subscribe(principal, subscriptions) {
-      const wider = createScope(principal, context.collections, subscriptions);
-      feed.remove(subscriber);
-      subscriber = new Subscriber(feed, sink, wider, { cursor: feed.head, snapshot: FIRST_PAGE });
-      feed.add(subscriber);
+    get requested() {
+      return requested;
     },
-    close: () => feed.remove(subscriber),
+    subscribe(principal, subscriptions) {
+      const next = createScope(principal, context.collections, subscriptions);
+      requested = subscriptions;
+      restart(next);
+    },
+    rescope(principal) {
+      const next = createScope(principal, context.collections, requested);
+      const changed = next.key !== subscriber.scope.key;
+      if (changed) restart(next);
+      return changed;
+    },
+    close() {
+      closed = true;
+      feed.remove(subscriber);
+    },
   };
 }
 
@@ -221,19 +250,26 @@ type Start = {
 /** Decides whether a cursor can be resumed from, and what happens instead when it cannot; never a silent gap (I9). */
 async function decideStart(db: Database, feed: Feed, scope: Scope, cursor: string | null): Promise<Start> {
   if (cursor === null) return { mode: 'snapshot', cursor: feed.head, snapshot: FIRST_PAGE };
-  const reset: Start = { mode: 'reset', cursor: feed.head, snapshot: FIRST_PAGE };
   const page = parsePage(cursor);
   const position = page ?? parseCursor(cursor);
-  const clock = await readClock(db.sql, feed.tenantId);
-  if (!position || !clock || position.scope !== scope.key || position.epoch !== clock.epoch.slice(0, 8))
-    return reset;
-  feed.advanceTo(clock.version);
-  if (position.version > clock.version || position.version < clock.floor) return reset;
-  const mark = position.version === 0 ? 0 : await findMark(db.sql, feed.tenantId, position.version);
-  if (mark !== position.mark) return reset;
+  if (!position || position.scope !== scope.key || !(await isOfThisHistory(db, feed, position)))
+    return { mode: 'reset', cursor: feed.head, snapshot: FIRST_PAGE };
+  // another node may have read further than this one: a subscriber ahead of its feed would be sent frames twice
+  await feed.settled();
+  if (feed.head.version < position.version) throw new AppError('unavailable', { retryAfterMs: 500 });
   const from = { version: position.version, mark: position.mark };
   if (page) return { mode: 'snapshot', cursor: from, snapshot: { collection: page.collection, id: page.id } };
   return { mode: 'resume', cursor: from, snapshot: null };
+}
+
+/** Whether the log has the position, with its mark, and everything behind it. */
+async function isOfThisHistory(db: Database, feed: Feed, position: ParsedCursor): Promise<boolean> {
+  const clock = await readClock(db.sql, feed.tenantId);
+  if (!clock || position.epoch !== clock.epoch.slice(0, 8)) return false;
+  feed.advanceTo(clock.version);
+  if (position.version > clock.version || position.version < clock.floor) return false;
+  const mark = position.version === 0 ? 0 : await findMark(db.sql, feed.tenantId, position.version);
+  return mark === position.mark;
 }
 
 function acknowledge(subscriber: Subscriber, ack: SyncAck): void {
@@ -247,12 +283,14 @@ function acknowledge(subscriber: Subscriber, ack: SyncAck): void {
 
 /** Makes the installation known, or finds it again; it belongs to the principal that came first. */
 async function registerClient(db: Database, principal: Principal, hello: Hello): Promise<number> {
-  const [row] = await db.sql<{ last_seq: number; principal: string }>(
+  const [row] = await db.sql<{ last_seq: number }>(
     `INSERT INTO sync_clients (tenant_id, client_id, incarnation, principal, app_name, app_version)
-     VALUES ($1, $2, $3, $4, $5, $6)
+     SELECT $1::integer, $2::uuid, $3, $4::text, $5, $6 WHERE NOT EXISTS (
+       SELECT FROM sync_clients WHERE tenant_id = $1 AND client_id = $2 AND principal <> $4)
      ON CONFLICT (tenant_id, client_id, incarnation) DO UPDATE
        SET last_seen_at = now(), app_name = excluded.app_name, app_version = excluded.app_version
-     RETURNING last_seq, principal`,
+       WHERE sync_clients.principal = excluded.principal
+     RETURNING last_seq`,
     [
       principal.tenantId,
       hello.clientId,
@@ -262,6 +300,6 @@ async function registerClient(db: Database, principal: Principal, hello: Hello):
       hello.app?.version ?? null,
     ],
   );
-  if (row?.principal !== principalKey(principal)) throw new AppError('client_mismatch');
+  if (!row) throw new AppError('client_mismatch');
   return row.last_seq;
 }
