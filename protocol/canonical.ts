@@ -31,6 +31,7 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
   return false;
 }
 
+/** Bytes count as a leaf: looking at each of them would be the attack. */
 function isObject(value: unknown): value is object {
-  return value !== null && typeof value === 'object';
+  return value !== null && typeof value === 'object' && !ArrayBuffer.isView(value);
 }

@@ -7,7 +7,8 @@ import { LIMITS } from './limits.ts';
  * docs/PROTOCOL.md numbers the rules; a test fingerprints these schemas, so that the wire cannot change unnoticed.
  */
 
-const printable = /^[^\u0000-\u001f\u007f]+$/;
+/** Neither control characters nor half a surrogate pair, which no database keeps as it is. */
+const printable = /^[^\u0000-\u001f\u007f\ud800-\udfff]+$/u;
 
 export const collectionName = z
   .string()
@@ -16,7 +17,7 @@ export const collectionName = z
 export const recordId = z.string().min(1).max(LIMITS.recordIdLength).regex(printable);
 export const partitionName = z.string().min(1).max(LIMITS.partitionLength).regex(printable);
 /** An opaque position: keep it, send it back, never look inside. */
-export const cursor = z.string().min(1).max(400);
+export const cursor = z.string().min(1).max(1_000);
 export const clientId = z.uuid();
 export const incarnation = z.string().min(1).max(64).regex(printable);
 export const seq = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
@@ -42,8 +43,8 @@ export const hello = z.object({
   limits: z.object({ batchMutations: z.number().int().positive() }).optional(),
   app: z
     .object({
-      name: z.string().max(100),
-      version: z.string().max(100),
+      name: z.string().max(100).regex(printable),
+      version: z.string().max(100).regex(printable),
       /** Batches waiting in the client's outbox. */
       queue: z.number().int().nonnegative().optional(),
     })

@@ -1,6 +1,7 @@
 import type { Namespace, Server, Socket } from 'socket.io';
 import { AppError, toWireError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { SyncClientEvents, SyncServerEvents } from '../protocol/events.ts';
 import * as wire from '../protocol/sync.ts';
 import type { Refusal } from '../protocol/sync.ts';
@@ -37,8 +38,9 @@ interface Connection {
   principal: Principal;
   ip: string;
   session: SyncSession | undefined;
-  /** Said hello already, or is saying it. */
-  greeted: boolean;
+  /** The last push whose rights are being looked up: pushes reach the queue in the order they came in. */
+  turn: Promise<unknown>;
+  unregister: () => void;
   pushesInFlight: number;
   pushes: number;
   closeReason: string;
@@ -63,7 +65,8 @@ export function serveSync(io: Server, deps: SocketDeps): SyncNamespace {
 async function authenticate(socket: SyncSocket, deps: SocketDeps): Promise<void> {
   const { token } = socket.handshake.auth;
   if (typeof token !== 'string' || token === '') throw new AppError('unauthenticated');
-  socket.data.principal = await deps.identity.authenticate(token);
+  const ip = clientAddress(socket.handshake, deps.trustProxy);
+  socket.data.principal = await deps.identity.authenticate(token, { ip });
 }
 
 function connectError(error: AppError): Error {
@@ -79,25 +82,20 @@ function serve(socket: SyncSocket, deps: SocketDeps): void {
     principal: socket.data.principal,
     ip: clientAddress(socket.handshake, deps.trustProxy),
     session: undefined,
-    greeted: false,
+    turn: Promise.resolve(),
+    unregister: () => undefined,
     pushesInFlight: 0,
     pushes: 0,
     closeReason: '',
   };
   const started = Date.now();
-  const unregister = deps.identity.sockets.register({
-    sessionId: connection.principal.sessionId,
-    principalKey: principalKey(connection.principal),
-    tenantId: connection.principal.tenantId,
-    close: (code) => closeWith(connection, code),
-  });
   const expiry = watchExpiry(connection.principal.expiresAt, {
     expiring: (at) => socket.emit('auth:expiring', { at }),
     expired: () => closeWith(connection, 'token_expired'),
   });
   deps.metrics.syncSockets.inc();
   socket.on('disconnect', (reason) => {
-    unregister();
+    connection.unregister();
     expiry.stop();
     connection.session?.close();
     deps.metrics.syncSockets.dec();
@@ -119,14 +117,38 @@ function serve(socket: SyncSocket, deps: SocketDeps): void {
     if (pace.take()) next();
     else next(new AppError('rate_limited', { retryAfterMs: 1_000 }));
   });
-  // Socket.IO hands middleware refusals to this event; the flooder is cut off, the others go on
-  socket.on('error', () => closeWith(connection, 'rate_limited'));
+  // Socket.IO hands middleware refusals and packets that do not parse to this event: the sender is cut off, the others
+  // go on. A client may also send an event of this name, with no Error in it
+  socket.on('error', (error: unknown) => {
+    if (error instanceof Error)
+      closeWith(connection, error instanceof AppError ? error.code : 'invalid_message');
+  });
   listen(connection, expiry);
+  register(connection);
+}
+
+/** Comes last: a session that was revoked meanwhile closes the socket here and now (S56). */
+function register(connection: Connection): void {
+  const { principal, deps } = connection;
+  connection.unregister();
+  connection.unregister = deps.identity.sockets.register({
+    sessionId: principal.sessionId,
+    principalKey: principalKey(principal),
+    tenantId: principal.tenantId,
+    close: (code) => closeWith(connection, code),
+    expiresAt: () => connection.principal.expiresAt,
+    changed: () => void rereadRights(connection),
+  });
 }
 
 function listen(connection: Connection, expiry: ReturnType<typeof watchExpiry>): void {
   const { socket } = connection;
-  socket.on('sync:hello', (body, ack) => void answer(connection, ack, () => hello(connection, body)));
+  socket.on('sync:hello', (body, ack) => {
+    void answer(connection, ack, () => hello(connection, body)).then((answered) => {
+      // no frame before the answer
+      if (answered && socket.connected) connection.session?.start();
+    });
+  });
   socket.on('sync:push', (body, ack) => void answer(connection, ack, () => push(connection, body)));
   socket.on(
     'sync:subscribe',
@@ -147,10 +169,12 @@ function listen(connection: Connection, expiry: ReturnType<typeof watchExpiry>):
     const parsed = wire.syncAck.safeParse(body);
     if (parsed.success) connection.session?.acknowledge(parsed.data);
   });
-  socket.onAny((event: string, ...args: unknown[]) => {
+  // the parser lets numbers through as names
+  socket.onAny((event: unknown, ...args: unknown[]) => {
     const ack: unknown = args.at(-1);
-    if (!EVENTS.has(event) && typeof ack === 'function') {
-      const error = new AppError('invalid_message', { message: `There is no event ${event.slice(0, 60)}.` });
+    const name = String(event);
+    if (!EVENTS.has(name) && typeof ack === 'function') {
+      const error = new AppError('invalid_message', { message: `There is no event ${name.slice(0, 60)}.` });
       (ack as (refusal: Refusal) => void)({ ok: false, error: toWireError(error) });
     }
   });
@@ -165,15 +189,15 @@ const EVENTS = new Set([
   'auth:refresh',
 ]);
 
-/** Runs a handler and acknowledges what it returns or throws. A client that asks for no acknowledgement gets none. */
-async function answer<T>(connection: Connection, ack: unknown, work: () => Promise<T>): Promise<void> {
+/**
+ * Runs a handler and acknowledges what it returns or throws; says whether it returned. A client that asks for no
+ * acknowledgement gets none.
+ */
+async function answer<T>(connection: Connection, ack: unknown, work: () => Promise<T>): Promise<boolean> {
   const reply = typeof ack === 'function' ? (ack as (answer: T | Refusal) => void) : () => undefined;
   try {
     reply(await work());
-    if (connection.session && !connection.greeted) {
-      connection.greeted = true;
-      connection.session.start();
-    }
+    return true;
   } catch (error) {
     const refusal = toAppError(error);
     if (refusal.code === 'internal') {
@@ -184,25 +208,35 @@ async function answer<T>(connection: Connection, ack: unknown, work: () => Promi
     }
     connection.deps.metrics.refusals.inc({ code: refusal.code });
     reply({ ok: false, error: toWireError(refusal) });
+    return false;
   }
 }
 
 async function hello(connection: Connection, body: unknown): Promise<wire.HelloReply> {
-  const { deps, principal, ip, socket } = connection;
+  const { deps, ip, socket } = connection;
   const message = parseMessage(wire.hello, body);
-  if (connection.session)
-    throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
+  requireFirst(connection);
+  const principal = await deps.identity.current(connection.principal);
+  connection.principal = principal;
   const session = await deps.sync.hello({ principal, ip }, message, frameSink(socket));
-  if (socket.disconnected || connection.session) {
+  try {
+    requireFirst(connection);
+    if (socket.disconnected || connection.principal !== principal)
+      throw new AppError('busy', { message: 'Your rights have just changed: say hello again.' });
+  } catch (error) {
     session.close();
-    throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
+    throw error;
   }
   connection.session = session;
   return session.reply;
 }
 
+function requireFirst({ session }: Connection): void {
+  if (session) throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
+}
+
 async function push(connection: Connection, body: unknown): Promise<wire.PushVerdict> {
-  const { deps, principal, ip, session } = connection;
+  const { deps, ip, session } = connection;
   if (!session) throw new AppError('hello_required');
   if (connection.pushesInFlight >= PUSHES_IN_FLIGHT) throw new AppError('busy', { retryAfterMs: 100 });
   const batch = parseMessage(wire.push, body);
@@ -215,8 +249,8 @@ async function push(connection: Connection, body: unknown): Promise<wire.PushVer
   try {
     const { clientId, incarnation } = session;
     // rights are looked up anew, so that a demotion takes effect at the next event (P7)
-    const current = await deps.identity.current(principal);
-    const verdict = await deps.sync.push({ principal: current, clientId, incarnation, ip }, batch);
+    const principal = await inTurn(connection, () => deps.identity.current(connection.principal));
+    const verdict = await deps.sync.push({ principal, clientId, incarnation, ip }, batch);
     connection.pushes += 1;
     deps.metrics.pushes.inc();
     return verdict;
@@ -225,17 +259,20 @@ async function push(connection: Connection, body: unknown): Promise<wire.PushVer
   }
 }
 
+async function inTurn<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  const turn = connection.turn.then(work, work);
+  connection.turn = turn;
+  return await turn;
+}
+
 async function resubscribe(connection: Connection, body: unknown, add: boolean): Promise<{ ok: true }> {
   const { session, deps, socket } = connection;
   if (!session) throw new AppError('hello_required');
   const request = parseMessage(wire.subscription, body);
   const principal = await deps.identity.current(connection.principal);
-  const others = [...session.subscriber.scope.collections]
-    .filter(([collection]) => collection !== request.collection)
-    .map(([collection, partitions]) => ({
-      collection,
-      ...(partitions ? { partitions: [...partitions] } : {}),
-    }));
+  const others = session.requested.filter(({ collection }) => collection !== request.collection);
+  if (add && others.length >= LIMITS.subscriptions)
+    throw new AppError('invalid_message', { message: `At most ${LIMITS.subscriptions} subscriptions.` });
   session.subscribe(principal, add ? [...others, request] : others);
   socket.emit('sync:reset', { reason: 'scope_changed' });
   return { ok: true };
@@ -258,7 +295,21 @@ async function refresh(
   }
   connection.principal = renewed;
   expiry.extend(renewed.expiresAt);
+  // the old session may end now, the new one ends the socket
+  register(connection);
+  await rereadRights(connection);
   return new Date(renewed.expiresAt).toISOString();
+}
+
+/** Holds the slice to the rights its principal has now; a subscription that has none left ends the connection. */
+async function rereadRights(connection: Connection): Promise<void> {
+  try {
+    connection.principal = await connection.deps.identity.current(connection.principal);
+    if (connection.session?.rescope(connection.principal) === true)
+      connection.socket.emit('sync:reset', { reason: 'scope_changed' });
+  } catch (error) {
+    closeWith(connection, toAppError(error).code);
+  }
 }
 
 function frameSink(socket: SyncSocket): FrameSink {

@@ -8,7 +8,7 @@ import type { Principal } from '../auth/principal.ts';
 /** What the sockets need of identity. */
 export interface Doorkeeper {
   /** Validates an access token. Throws AppError `invalid_token`, `token_expired` or `revoked`. */
-  authenticate(token: string): Promise<Principal>;
+  authenticate(token: string, from?: { ip?: string | undefined }): Promise<Principal>;
   /** The principal with the rights it has now. Throws AppError `revoked` when it has none any more. */
   current(principal: Principal): Promise<Principal>;
   sockets: LiveSockets;

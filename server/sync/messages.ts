@@ -13,6 +13,8 @@ export function parseMessage<Schema extends z.ZodType>(schema: Schema, body: unk
       message: `The message is nested deeper than ${LIMITS.depth} levels.`,
     });
   }
+  if (hasBinary(body))
+    throw new AppError('invalid_message', { message: 'The message is not JSON throughout.' });
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const errors = faultsOf(parsed.error);
@@ -24,4 +26,10 @@ export function parseMessage<Schema extends z.ZodType>(schema: Schema, body: unk
   const [first] = errors;
   const where = first ? `${first.path || 'the message'}: ${first.message}` : 'it has another form';
   throw new AppError('invalid_message', { message: `The message does not parse: ${where}.`, errors });
+}
+
+/** Socket.IO puts binary attachments into the message: JSON has none, and each later look at one would be slow. */
+function hasBinary(value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer || Object.values(value).some(hasBinary);
 }
