@@ -15,6 +15,9 @@ import { requireChat } from './rooms.ts';
 /** Wrong credentials a socket may present before it is cut off. */
 const MAX_FAILURES = 5;
 
+/** Presences told one by one to one who comes in; `status:list` has all of them in one answer. */
+const MAX_TOLD = 500;
+
 /**
  * Lets a connection in, by token or by password: answers `auth_success` or `auth_error`. A socket joins no room before.
  * One that is in already may authenticate again as the same principal, which renews its time.
@@ -156,7 +159,8 @@ async function welcome(connection: Connection): Promise<void> {
     void socket.join(audience.tenant(principal.tenantId));
     chat.watch(principal.tenantId);
   }
-  for (const one of await presence.list(principal.tenantId)) socket.emit('presence', one);
+  const present = await presence.list(principal.tenantId);
+  for (const one of present.slice(0, MAX_TOLD)) socket.emit('presence', one);
 }
 
 /** Undoes what admitting did. */

@@ -26,6 +26,11 @@ export function serveChat(io: Server, deps: ChatDeps): { close(): void } {
     watch(tenantId) {
       if (!watches.has(tenantId)) watches.set(tenantId, watchPresence(deps, namespace, tenantId));
     },
+    unwatchIfEmpty(tenantId) {
+      if (namespace.adapter.rooms.has(audience.tenant(tenantId))) return;
+      watches.get(tenantId)?.();
+      watches.delete(tenantId);
+    },
   };
   const stopTyping = relayTyping(chat);
   namespace.on('connection', (socket) => serve(chat, socket));
@@ -79,7 +84,10 @@ function closeTogether(connection: Connection, deadline: NodeJS.Timeout): void {
   socket.on('disconnect', (reason) => {
     clearTimeout(deadline);
     const { admitted } = connection;
-    if (admitted) release(connection, admitted);
+    if (admitted) {
+      release(connection, admitted);
+      chat.unwatchIfEmpty(admitted.principal.tenantId);
+    }
     chat.deps.log.info(
       {
         ...(admitted

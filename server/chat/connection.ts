@@ -46,6 +46,8 @@ export interface Chat {
   metrics: ChatMetrics;
   /** Carries the tenant's presence to its people on this node, from now on. */
   watch(tenantId: number): void;
+  /** Stops it when the last of them has gone. */
+  unwatchIfEmpty(tenantId: number): void;
 }
 
 /** What one connection holds while it is open. */

@@ -129,7 +129,9 @@ function connectedPrincipals(namespace: ChatNamespace): Map<number, string[]> {
   for (const name of namespace.adapter.rooms.keys()) {
     if (!name.startsWith(PRINCIPAL)) continue;
     const { tenantId, principal } = parseKey(name.slice(PRINCIPAL.length));
-    found.set(tenantId, [...(found.get(tenantId) ?? []), principal]);
+    const principals = found.get(tenantId);
+    if (principals) principals.push(principal);
+    else found.set(tenantId, [principal]);
   }
   return found;
 }
