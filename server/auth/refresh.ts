@@ -4,7 +4,7 @@ import type { AuditEvent } from '../audit.ts';
 import type { Sql, Tx } from '../db.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { createRefreshToken, findTenantOf, sha256 } from './opaque.ts';
-import { revokeSessions } from './revocations.ts';
+import { endSessions } from './revocations.ts';
 import { createSecretBox } from './secret-box.ts';
 import { mint, storeRefreshToken } from './sessions.ts';
 import type { OpenedSession, TokenSet } from './sessions.ts';
@@ -131,11 +131,9 @@ async function replay(core: IdentityCore, sql: Sql, request: Rotation): Promise<
 }
 
 async function endStolenSession(sql: Sql, request: Rotation, row: TokenRow): Promise<Outcome> {
-  const { tenantId, caller } = request;
-  const target = { tenantId, kind: 'session', id: row.session_id } as const;
+  const target = { tenantId: request.tenantId, kind: 'session', id: row.session_id } as const;
   await appendAudit(sql, { ...eventOf('auth.refresh_reuse', request, row), success: false, code: 'revoked' });
-  const revoked = await revokeSessions(sql, target, { reason: 'refresh_reuse', by: null, caller });
-  return { refusal: new AppError('revoked'), revoked };
+  return { refusal: new AppError('revoked'), revoked: await endSessions(sql, target, 'refresh_reuse') };
 }
 
 /** The audit row of a refusal is committed; the refusal is thrown after that. */

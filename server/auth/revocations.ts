@@ -42,16 +42,11 @@ const POLL_MS = 1_000;
 const OVERLAP_SECONDS = 15;
 
 /**
- * Ends sessions inside the caller's transaction: rows and audit row together. Returns the session ids, to be announced after
- * the commit. Already ended sessions are left alone.
+ * Ends sessions inside the caller's transaction, with an audit row of their own. Returns the session ids, to be announced
+ * after the commit. Already ended sessions are left alone.
  */
 export async function revokeSessions(sql: Sql, target: RevokeTarget, cause: RevokeCause): Promise<string[]> {
-  const which = target.kind === 'session' ? 'id = $3' : 'principal_kind = $4 AND principal_id = $3';
-  const rows = await sql<{ id: string }>(
-    `UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = $2
-     WHERE tenant_id = $1 AND revoked_at IS NULL AND ${which} RETURNING id`,
-    [target.tenantId, cause.reason, target.id, ...(target.kind === 'session' ? [] : [target.kind])],
-  );
+  const ended = await endSessions(sql, target, cause.reason);
   await appendAudit(sql, {
     tenantId: target.tenantId,
     action: 'session.revoked',
@@ -59,8 +54,19 @@ export async function revokeSessions(sql: Sql, target: RevokeTarget, cause: Revo
     success: true,
     ip: cause.caller?.ip,
     requestId: cause.caller?.requestId,
-    details: { target: `${target.kind}:${target.id}`, reason: cause.reason, sessions: rows.length },
+    details: { target: `${target.kind}:${target.id}`, reason: cause.reason, sessions: ended.length },
   });
+  return ended;
+}
+
+/** The same for an event whose own audit row says it already, such as a logout. */
+export async function endSessions(sql: Sql, target: RevokeTarget, reason: string): Promise<string[]> {
+  const which = target.kind === 'session' ? 'id = $3' : 'principal_kind = $4 AND principal_id = $3';
+  const rows = await sql<{ id: string }>(
+    `UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = $2
+     WHERE tenant_id = $1 AND revoked_at IS NULL AND ${which} RETURNING id`,
+    [target.tenantId, reason, target.id, ...(target.kind === 'session' ? [] : [target.kind])],
+  );
   return rows.map((row) => row.id);
 }
 

@@ -2,7 +2,7 @@ import { appendAudit } from '../audit.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { findTenantOf, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
-import { revokeSessions } from './revocations.ts';
+import { endSessions, revokeSessions } from './revocations.ts';
 import type { RevokeCause, RevokeTarget } from './revocations.ts';
 
 const DISABLE = {
@@ -45,7 +45,7 @@ export async function revokeByRefreshToken(
   await endSession(core, { tenantId, id: row.id, by: row.principal, reason: 'revoked_by_owner' }, caller);
 }
 
-/** Logging out: its own audit action beside the session's end. */
+/** Logging out: the session's end with its own audit action. */
 export async function logOut(
   core: IdentityCore,
   session: { tenantId: number; id: string; by: string },
@@ -62,7 +62,7 @@ export async function logOut(
       requestId: caller.requestId,
       details: { session: id },
     });
-    return revokeSessions(sql, { tenantId, kind: 'session', id }, { reason: 'logout', by, caller });
+    return endSessions(sql, { tenantId, kind: 'session', id }, 'logout');
   });
   core.revocations.announceRevoked(tenantId, ended);
 }

@@ -208,7 +208,6 @@ describe('the audit log', () => {
       'auth.login true',
       'auth.refresh true',
       'auth.logout true',
-      'session.revoked true',
       'client.registered true',
       'oauth.client_authentication false',
       'oauth.token true',

@@ -82,7 +82,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     app.use(routes(deps).routes());
   }
   app.use(wellKnownRoutes(deps).routes()).use(devMailRoutes(deps).routes());
-  const server = createServer(app.callback());
+  const handle = app.callback();
+  const server = createServer((request, response) => void handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
