@@ -17,7 +17,8 @@ export async function openBenchDatabase(
   url: string | undefined,
   log: (line: string) => void,
 ): Promise<BenchDatabase> {
-  const server = url === undefined ? await startTemporaryServer(log) : { url, close: () => Promise.resolve() };
+  const server =
+    url === undefined ? await startTemporaryServer(log) : { url, close: () => Promise.resolve() };
   const name = `sluice_bench_${randomBytes(5).toString('hex')}`;
   await run(server.url, [`CREATE DATABASE ${name}`]);
   const own = new URL(server.url);

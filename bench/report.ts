@@ -19,13 +19,24 @@ const HEAD = ['metric', 'Sluice', 'reference', 'ratio', 'unit', 'target', ''];
 /** Lays the report out as a table for a terminal. */
 export function formatTable(report: Report): string {
   const rows = Object.entries(report).map(([name, metric]) => toRow(name, metric));
-  const widths = HEAD.map((title, column) => Math.max(...[HEAD, ...rows].map((row) => (row[column] ?? title).length)));
+  const widths = HEAD.map((title, column) =>
+    Math.max(...[HEAD, ...rows].map((row) => (row[column] ?? title).length)),
+  );
   const line = (row: string[]): string =>
     row
-      .map((cell, column) => (isText(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .map((cell, column) =>
+        isText(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
       .join('  ')
       .trimEnd();
-  return [line(HEAD), widths.map((width) => '-'.repeat(width)).join('  ').trimEnd(), ...rows.map(line)].join('\n');
+  return [
+    line(HEAD),
+    widths
+      .map((width) => '-'.repeat(width))
+      .join('  ')
+      .trimEnd(),
+    ...rows.map(line),
+  ].join('\n');
 }
 
 function toRow(name: string, metric: Metric): string[] {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBare } from './bare.ts';
 import { startGateway } from './gateway.ts';
-import type { Side, SideAnswer, SideRequest } from './side.ts';
+import type { Side, SideAnswer, SideRequest, SideResult } from './side.ts';
 
 /** Entry of a child process: runs one side and answers its parent. */
 const [name = '', databaseUrl = ''] = process.argv.slice(2);
@@ -11,7 +11,7 @@ serveParent(side);
 function serveParent(running: Side): void {
   const memory = createMemoryWatch();
   const answer = (message: SideAnswer): void => void process.send?.(message);
-  const work = async (request: SideRequest): Promise<Omit<SideAnswer, 'id'>> => {
+  const work = async (request: SideRequest): Promise<SideResult> => {
     if (request.ask === 'tokens') return { tokens: await running.issueTokens(request.count) };
     if (request.ask === 'rss') return { rss: await collectedRss() };
     if (request.ask === 'watch') memory.start();
@@ -25,6 +25,8 @@ function serveParent(running: Side): void {
   process.on('message', (request: SideRequest) => {
     void work(request).then((result) => answer({ id: request.id, ...result }));
   });
+  // Ctrl-C reaches the whole process group: the parent ends this process in its own order
+  process.on('SIGINT', () => undefined);
   // the parent is gone: nobody would ever stop this process
   process.on('disconnect', () => setTimeout(() => process.exit(), 2_000).unref());
   answer({ id: 0, ready: running.url });

@@ -16,6 +16,10 @@ export type SideRequest =
   | { id: number; ask: 'peak' }
   | { id: number; ask: 'close' };
 
-export type SideAnswer =
-  | { id: 0; ready: string }
-  | { id: number; tokens?: string[]; rss?: number; peak?: number };
+export interface SideResult {
+  tokens?: string[];
+  rss?: number;
+  peak?: number;
+}
+
+export type SideAnswer = { id: 0; ready: string } | ({ id: number } & SideResult);

@@ -24,7 +24,9 @@ export async function measureSnapshot(run: Run): Promise<Report> {
     const own = await takeSnapshot(run.gateway);
     const grown = ((await run.gateway.peak()) - before) / 1024 / 1024;
     const bare = await takeBareSnapshot(run.bare);
-    run.log(`snapshot round ${round}: ${own.toFixed(2)} s, grown by ${grown.toFixed(1)} MB; bare ${bare.toFixed(2)} s`);
+    run.log(
+      `snapshot round ${round}: ${own.toFixed(2)} s, grown by ${grown.toFixed(1)} MB; bare ${bare.toFixed(2)} s`,
+    );
     if (round === 0) continue;
     seconds.own.push(own);
     seconds.bare.push(bare);

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Side, SideAnswer, SideName, SideRequest } from './side.ts';
+import type { Side, SideAnswer, SideName, SideRequest, SideResult } from './side.ts';
 
 /** A side in its own process, with what only the process itself can tell. */
 export interface RunningSide extends Side {
@@ -28,21 +28,25 @@ export async function startSide(
     execArgv: [...process.execArgv, '--expose-gc', ...nodeOptions],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
-  const waiting = new Map<number, (answer: SideAnswer) => void>();
+  const waiting = new Map<number, (answer: SideResult) => void>();
   let nextId = 1;
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`the ${name} process ended with code ${String(code)}`)));
     child.on('message', (answer: SideAnswer) => {
-      if ('ready' in answer) resolve(answer.ready);
-      else waiting.get(answer.id)?.(answer);
+      if ('ready' in answer) {
+        resolve(answer.ready);
+        return;
+      }
+      waiting.get(answer.id)?.(answer);
       waiting.delete(answer.id);
     });
   });
-  const request = (ask: Ask): Promise<Exclude<SideAnswer, { ready: string }>> =>
-    new Promise((resolve) => {
+  const request = (ask: Ask): Promise<SideResult> =>
+    new Promise((resolve, reject) => {
       const id = nextId++;
-      waiting.set(id, resolve as (answer: SideAnswer) => void);
+      waiting.set(id, resolve);
+      void exited.then(() => reject(new Error(`the ${name} process has ended`)));
       child.send({ id, ...ask });
     });
   return {
@@ -51,10 +55,12 @@ export async function startSide(
     pid: child.pid ?? 0,
     issueTokens: async (count) => (await request({ ask: 'tokens', count })).tokens ?? [],
     rss: async () => (await request({ ask: 'rss' })).rss ?? 0,
-    watch: async () => void (await request({ ask: 'watch' })),
+    watch: async () => {
+      await request({ ask: 'watch' });
+    },
     peak: async () => (await request({ ask: 'peak' })).peak ?? 0,
     async close() {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       await request({ ask: 'close' });
       await exited;
     },

@@ -13,11 +13,7 @@ export interface Writer {
 }
 
 /** Connects writers. They subscribe to nothing: what is measured is the way in. */
-export async function openWriters(
-  side: RunningSide,
-  count: number,
-  collection = 'stoku',
-): Promise<Writer[]> {
+export async function openWriters(side: RunningSide, count: number, collection = 'stoku'): Promise<Writer[]> {
   const tokens = await side.issueTokens(count);
   return await Promise.all(tokens.map((token) => openWriter(side, token, collection)));
 }
