@@ -221,7 +221,8 @@ async function hello(connection: Connection, body: unknown): Promise<wire.HelloR
   const session = await deps.sync.hello({ principal, ip }, message, frameSink(socket));
   try {
     requireFirst(connection);
-    if (socket.disconnected || connection.principal !== principal)
+    const demoted = connection.principal !== principal && session.rescope(connection.principal);
+    if (socket.disconnected || demoted)
       throw new AppError('busy', { message: 'Your rights have just changed: say hello again.' });
   } catch (error) {
     session.close();

@@ -194,8 +194,9 @@ async function sayHello(
   let subscriber = new Subscriber(feed, sink, scope, start);
   let requested: readonly Subscription[] = hello.subscribe;
   let closed = false;
+  let started = false;
   const restart = (next: Scope): void => {
-    if (closed) return;
+    if (closed || !started) return;
     feed.remove(subscriber);
     subscriber = new Subscriber(feed, sink, next, { cursor: feed.head, snapshot: FIRST_PAGE });
     feed.add(subscriber);
@@ -216,7 +217,10 @@ async function sayHello(
     get subscriber() {
       return subscriber;
     },
-    start: () => feed.add(subscriber),
+    start() {
+      started = true;
+      feed.add(subscriber);
+    },
     acknowledge: (ack) => acknowledge(subscriber, ack),
     get requested() {
       return requested;

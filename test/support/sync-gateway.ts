@@ -211,16 +211,18 @@ function createWireClient(socket: Socket, options: WireOptions): WireClient {
     nextSeq: 1,
     request: async <T>(event: string, body: unknown) =>
       (await socket.timeout(10_000).emitWithAck(event, body)) as T,
-    async hello({ subscribe = ALL, cursor = client.page ?? client.cursor, ...more } = {}) {
+    hello({ subscribe = ALL, cursor = client.page ?? client.cursor, ...more } = {}) {
       const { clientId, incarnation } = client;
       const body = { protocol: 1, clientId, incarnation, cursor, subscribe, ...more };
-      const reply = await client.request<HelloAck>('sync:hello', body);
-      if (!reply.ok) throw Object.assign(new Error(reply.error.code), reply.error);
-      client.nextSeq = reply.lastSeq + 1;
-      // a page token that was accepted goes on with the snapshot it belongs to
-      if (reply.mode === 'reset' || cursor === null) client.records.clear();
-      if (reply.mode === 'reset') client.cursor = client.page = null;
-      return reply;
+      return new Promise((resolve, reject) => {
+        // in the callback, not behind an await: the first frames may come in the same read as the answer
+        socket.timeout(10_000).emit('sync:hello', body, (error: Error | null, reply: HelloAck) => {
+          if (error) return reject(error);
+          if (!reply.ok) return reject(Object.assign(new Error(reply.error.code), reply.error));
+          startOver(client, reply, cursor);
+          resolve(reply);
+        });
+      });
     },
     push(mutations, { seq = client.nextSeq++, batchId = randomUUID(), atomic } = {}) {
       const flag = atomic === undefined ? {} : { atomic };
@@ -248,6 +250,13 @@ function createWireClient(socket: Socket, options: WireOptions): WireClient {
     ack({ to: frame.to });
   });
   return client;
+}
+
+function startOver(client: WireClient, reply: HelloReply, cursor: string | null): void {
+  client.nextSeq = reply.lastSeq + 1;
+  // a page token that was accepted goes on with the snapshot it belongs to
+  if (reply.mode === 'reset' || cursor === null) client.records.clear();
+  if (reply.mode === 'reset') client.cursor = client.page = null;
 }
 
 export const ALL: Subscription[] = ['fatura', 'stoku', 'porosia', 'assets', 'settings'].map((collection) => ({
