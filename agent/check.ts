@@ -1,0 +1,88 @@
+import { ApiError } from '../sdk/errors.ts';
+import type { TokenSource } from '../sdk/types.ts';
+import { findSchemaFaults, isInstalled } from './capture.ts';
+import type { AgentConfig } from './config.ts';
+import { openErp } from './database.ts';
+import type { ExitCode } from './errors.ts';
+import { AgentError, EXIT, sqliteFaultOf } from './errors.ts';
+
+/** `agent check`: everything that can be found out before the agent is run. */
+
+export interface CheckResult {
+  name: 'configuration' | 'database' | 'mapping' | 'gateway';
+  ok: boolean;
+  details: string[];
+}
+
+export interface CheckReport {
+  exitCode: ExitCode;
+  results: CheckResult[];
+}
+
+export async function checkAgent(config: AgentConfig, tokens: TokenSource): Promise<CheckReport> {
+  const database = checkDatabase(config);
+  const gateway = await checkGateway(config, tokens);
+  const results: CheckResult[] = [
+    { name: 'configuration', ok: true, details: [config.path] },
+    ...database.results,
+    gateway.result,
+  ];
+  return { exitCode: database.exitCode === EXIT.ok ? gateway.exitCode : database.exitCode, results };
+}
+
+function checkDatabase(config: AgentConfig): { exitCode: ExitCode; results: CheckResult[] } {
+  try {
+    const database = openErp(config.database, { ...config, readOnly: true });
+    try {
+      const faults = findSchemaFaults(database, config.mapping);
+      const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as {
+        journal_mode: string;
+      };
+      const details = [
+        config.database,
+        isInstalled(database) ? 'capture installed' : 'capture not installed yet',
+      ];
+      // Still correct, but a reader and a writer then wait for each other.
+      if (mode !== 'wal')
+        details.push(`journal_mode is ${mode}: wal lets the ERP and the agent work side by side`);
+      const ok = faults.length === 0;
+      return {
+        exitCode: ok ? EXIT.ok : EXIT.configuration,
+        results: [
+          { name: 'database', ok: true, details },
+          { name: 'mapping', ok, details: faults },
+        ],
+      };
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    const exitCode = exitCodeOf(error);
+    const message = error instanceof Error ? error.message : String(error);
+    return { exitCode, results: [{ name: 'database', ok: false, details: [config.database, message] }] };
+  }
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof AgentError) return error.exitCode;
+  return sqliteFaultOf(error) === 'busy' ? EXIT.temporary : EXIT.configuration;
+}
+
+async function checkGateway(
+  config: AgentConfig,
+  tokens: TokenSource,
+): Promise<{ exitCode: ExitCode; result: CheckResult }> {
+  try {
+    await tokens.getAccessToken({ forceRefresh: true });
+    return {
+      exitCode: EXIT.ok,
+      result: { name: 'gateway', ok: true, details: [config.gateway, 'logged in'] },
+    };
+  } catch (error) {
+    const isPassing =
+      error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+    const message = error instanceof Error ? error.message : String(error);
+    const exitCode = isPassing ? EXIT.temporary : EXIT.notAllowed;
+    return { exitCode, result: { name: 'gateway', ok: false, details: [config.gateway, message] } };
+  }
+}

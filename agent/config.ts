@@ -1,0 +1,125 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { faultsOf } from '../protocol/errors.ts';
+import { partitionName } from '../protocol/sync.ts';
+import { AgentError, EXIT } from './errors.ts';
+import { mapping, sourcesOf } from './mapping.ts';
+import type { Mapping } from './mapping.ts';
+
+const file = z.strictObject({
+  gateway: z.url({ protocol: /^https?$/ }).describe('Base URL of the gateway.'),
+  clientId: z.string().min(1),
+  clientSecret: z.string().min(1).optional(),
+  clientSecretEnv: z.string().min(1).optional().describe('Name of an environment variable with the secret.'),
+  clientSecretFile: z.string().min(1).optional().describe('File with the secret, mode 0600.'),
+  partition: partitionName.describe('The branch.'),
+  database: z.string().min(1).describe('The ERP database (SQLite); relative to this file.'),
+  backfill: z.boolean().default(true).describe('Queue the rows that were there before the agent.'),
+  pollMs: z.number().int().min(20).max(10_000).default(75),
+  busyTimeoutMs: z.number().int().min(100).max(10_000).default(2_500),
+  mapping,
+});
+
+export interface AgentConfig {
+  path: string;
+  gateway: string;
+  clientId: string;
+  clientSecret: string;
+  partition: string;
+  database: string;
+  backfill: boolean;
+  pollMs: number;
+  busyTimeoutMs: number;
+  mapping: Mapping;
+}
+
+export type Environment = Record<string, string | undefined>;
+
+/** The variables of this process: the one place that reads them. */
+export function environment(): Environment {
+  return process.env;
+}
+
+/** Reads and checks the configuration file. Throws AgentError 78 with every fault at once. */
+export function loadConfig(path: string, env: Environment = environment()): AgentConfig {
+  const parsed = file.safeParse(readJson(path));
+  if (!parsed.success) {
+    const faults = faultsOf(parsed.error).map((fault) => `${fault.path || '(file)'}: ${fault.message}`);
+    throw invalid(path, faults);
+  }
+  const { clientSecret: _given, clientSecretEnv: _env, clientSecretFile: _file, ...rest } = parsed.data;
+  const base = dirname(resolve(path));
+  const faults: string[] = [];
+  const clientSecret = findSecret(parsed.data, { env, base }, faults);
+  faults.push(...mappingFaults(parsed.data.mapping));
+  if (faults.length > 0 || clientSecret === undefined) throw invalid(path, faults);
+  return { ...rest, path: resolve(path), database: resolve(base, rest.database), clientSecret };
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as unknown;
+  } catch (error) {
+    throw invalid(path, [error instanceof Error ? error.message : String(error)]);
+  }
+}
+
+function findSecret(
+  { clientSecret, clientSecretEnv, clientSecretFile }: z.infer<typeof file>,
+  { env, base }: { env: Environment; base: string },
+  faults: string[],
+): string | undefined {
+  const given = [clientSecret, clientSecretEnv, clientSecretFile].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    faults.push('clientSecret: give exactly one of clientSecret, clientSecretEnv and clientSecretFile');
+    return undefined;
+  }
+  if (clientSecretEnv !== undefined) {
+    const value = env[clientSecretEnv];
+    if (!value) faults.push(`clientSecretEnv: the variable ${clientSecretEnv} is not set`);
+    return value;
+  }
+  return clientSecretFile === undefined ? clientSecret : readSecret(resolve(base, clientSecretFile), faults);
+}
+
+function readSecret(path: string, faults: string[]): string | undefined {
+  try {
+    // Windows has no such bits: there the folder's access list protects it.
+    if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0)
+      faults.push(`clientSecretFile: others may read ${path}; run: chmod 600 ${path}`);
+    const secret = readFileSync(path, 'utf8').trim();
+    if (secret === '') faults.push(`clientSecretFile: ${path} is empty`);
+    return secret;
+  } catch (error) {
+    faults.push(`clientSecretFile: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function mappingFaults(given: Mapping): string[] {
+  const faults: string[] = [];
+  if (given.acts.length + given.records.length + given.down.length === 0)
+    faults.push('mapping: maps nothing');
+  try {
+    sourcesOf(given);
+  } catch (error) {
+    faults.push(`mapping: ${(error as Error).message}`);
+  }
+  for (const [at, act] of given.acts.entries()) {
+    for (const part of [...act.lines, ...act.movements]) {
+      if (part.parent.length !== act.key.length)
+        faults.push(
+          `mapping.acts.${at}: ${part.table}.parent must have as many columns as the key of ${act.table}`,
+        );
+    }
+  }
+  const names = [...given.acts, ...given.records].map((one) => one.name);
+  if (new Set(names).size !== names.length)
+    faults.push('mapping: each act and record needs a name of its own');
+  return faults;
+}
+
+function invalid(path: string, faults: readonly string[]): AgentError {
+  return new AgentError(EXIT.configuration, `The configuration ${path} is not valid.`, faults);
+}

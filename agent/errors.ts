@@ -1,0 +1,43 @@
+/** Why the agent stops, as its exit code (docs/AGENT.md, "Exit codes"). */
+export const EXIT = {
+  ok: 0,
+  fault: 1,
+  temporary: 75,
+  notAllowed: 77,
+  configuration: 78,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** An expected end of a command: its message is for the person at the keyboard, no stack is shown. */
+export class AgentError extends Error {
+  readonly exitCode: ExitCode;
+  /** Every fault by itself, when there are several. */
+  readonly faults: readonly string[];
+
+  constructor(exitCode: ExitCode, message: string, faults: readonly string[] = []) {
+    super(message);
+    this.name = 'AgentError';
+    this.exitCode = exitCode;
+    this.faults = faults;
+  }
+}
+
+export type SqliteFault = 'busy' | 'full' | 'io' | 'other';
+
+/** What a failure of SQLite means for us: `busy`, `full` and `io` pass, or are cleared by people. */
+export function sqliteFaultOf(error: unknown): SqliteFault | undefined {
+  const name = sqliteNameOf(error);
+  if (name === undefined) return undefined;
+  if (name.startsWith('SQLITE_BUSY') || name.startsWith('SQLITE_LOCKED')) return 'busy';
+  if (name.startsWith('SQLITE_FULL')) return 'full';
+  return /^SQLITE_(IOERR|CANTOPEN|READONLY)/.test(name) ? 'io' : 'other';
+}
+
+/** The store of the SDK wraps what SQLite said. */
+function sqliteNameOf(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ('sqliteCodeName' in at && typeof at.sqliteCodeName === 'string') return at.sqliteCodeName;
+  }
+  return undefined;
+}

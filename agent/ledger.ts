@@ -1,0 +1,228 @@
+import type { Database } from '../sdk/file-store.ts';
+import type { Row } from './literal.ts';
+import { parseRow, quoteName } from './literal.ts';
+
+/** The agent's tables and every statement on them. Transactions are the caller's business. */
+
+export interface CapturedRow {
+  n: number;
+  /** Random, given by the trigger: names the change in every copy of this database. Hex. */
+  token: string;
+  table: string;
+  op: 'I' | 'U' | 'D';
+  old: Row | undefined;
+  new: Row | undefined;
+}
+
+/** Something that cannot be sent as it is: kept for people to see. */
+export interface LocalRefusal {
+  act: string;
+  key: string;
+  reason: string;
+  rows: number;
+  detail: string;
+}
+
+export interface Ledger {
+  findMeta(key: string): string | undefined;
+  setMeta(key: string, value: string): void;
+  hasCaptured(): boolean;
+  capturedCount(): number;
+  captured(limit: number): CapturedRow[];
+  capturedOf(tables: readonly string[]): CapturedRow[];
+  removeCaptured(rows: readonly number[]): void;
+  isKnown(collection: string, id: string): boolean;
+  remember(collection: string, id: string): void;
+  forget(collection: string, id: string): void;
+  isSeen(act: string, key: string): boolean;
+  see(act: string, key: string): void;
+  unsee(act: string, key: string): void;
+  /** Own changes under way: until the record has come down with that change in it, what comes down is older. */
+  isPending(collection: string, id: string): boolean;
+  addPending(batchId: string, collection: string, id: string): void;
+  settlePending(batchId: string, collection: string, id: string, version: number | undefined): void;
+  clearPending(collection: string, id: string, version: number): void;
+  /** Records whose latest state could not be applied yet. */
+  defer(collection: string, id: string): void;
+  undefer(collection: string, id: string): void;
+  deferred(): { collection: string; id: string }[];
+  refuse(refusal: LocalRefusal, at: string): void;
+  refusedCount(): number;
+  refused(limit: number): (LocalRefusal & { n: number; at: string })[];
+  lookup(table: string, on: Row, columns: readonly string[]): Row | undefined;
+}
+
+type Statement = ReturnType<Database['prepare']>;
+type Sql = (text: string) => Statement;
+
+/** Prepares the statements as they are first used. */
+export function createLedger(database: Database): Ledger {
+  const statements = new Map<string, Statement>();
+  const sql: Sql = (text) => {
+    let statement = statements.get(text);
+    if (!statement) statements.set(text, (statement = database.prepare(text)));
+    return statement;
+  };
+  return {
+    ...metaPart(sql),
+    ...capturePart(sql),
+    ...knownPart(sql),
+    ...pendingPart(sql),
+    ...deferredPart(sql),
+    ...refusedPart(sql),
+  };
+}
+
+function metaPart(sql: Sql): Pick<Ledger, 'findMeta' | 'setMeta' | 'lookup'> {
+  return {
+    findMeta(key) {
+      const row = sql('SELECT value FROM sluice_agent_meta WHERE key = ?').get(key) as
+        { value: string } | undefined;
+      return row?.value;
+    },
+    setMeta(key, value) {
+      sql(
+        'INSERT INTO sluice_agent_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+      ).run(key, value);
+    },
+    lookup(table, on, columns) {
+      const where = Object.keys(on).map((name) => `${quoteName(name)} IS ?`);
+      const select = `SELECT ${columns.map(quoteName).join(', ')} FROM ${quoteName(table)} WHERE ${where.join(' AND ')}`;
+      return sql(select).get(...Object.values(on)) as Row | undefined;
+    },
+  };
+}
+
+interface CaptureRow {
+  n: number;
+  token: string;
+  source: string;
+  columns: string;
+  op: CapturedRow['op'];
+  old: string | null;
+  new: string | null;
+}
+
+const SELECT_CAPTURED = `SELECT c.n, hex(c.token) AS token, l.source, l.columns, c.op, c.old, c.new
+  FROM sluice_agent_capture c JOIN sluice_agent_layouts l ON l.id = c.layout`;
+
+function capturePart(
+  sql: Sql,
+): Pick<Ledger, 'hasCaptured' | 'capturedCount' | 'captured' | 'capturedOf' | 'removeCaptured'> {
+  return {
+    hasCaptured: () => sql('SELECT 1 FROM sluice_agent_capture LIMIT 1').get() !== undefined,
+    capturedCount: () => countOf(sql('SELECT count(*) AS n FROM sluice_agent_capture').get()),
+    captured: (limit) => toCapturedRows(sql(`${SELECT_CAPTURED} ORDER BY c.n LIMIT ?`).all(limit)),
+    capturedOf(tables) {
+      const where = `WHERE l.source IN (${tables.map(() => '?').join(', ')})`;
+      return toCapturedRows(sql(`${SELECT_CAPTURED} ${where} ORDER BY c.n`).all(...tables));
+    },
+    removeCaptured(rows) {
+      const remove = sql('DELETE FROM sluice_agent_capture WHERE n = ?');
+      for (const n of rows) remove.run(n);
+    },
+  };
+}
+
+function toCapturedRows(rows: unknown[]): CapturedRow[] {
+  const layouts = new Map<string, string[]>();
+  return (rows as CaptureRow[]).map((row) => toCaptured(row, layouts));
+}
+
+function toCaptured(row: CaptureRow, layouts: Map<string, string[]>): CapturedRow {
+  const columns = layouts.get(row.columns) ?? (JSON.parse(row.columns) as string[]);
+  layouts.set(row.columns, columns);
+  const { n, token, op, source: table } = row;
+  const read = (text: string | null): Row | undefined =>
+    text === null ? undefined : parseRow(columns, text);
+  return { n, token, op, table, old: read(row.old), new: read(row.new) };
+}
+
+function knownPart(sql: Sql): Pick<Ledger, 'isKnown' | 'remember' | 'forget' | 'isSeen' | 'see' | 'unsee'> {
+  return {
+    isKnown(collection, id) {
+      const select = `SELECT 1 FROM sluice_agent_known WHERE collection = ?1 AND id = ?2
+        UNION ALL SELECT 1 FROM sluice_records WHERE collection = ?1 AND id = ?2 LIMIT 1`;
+      return sql(select).get(collection, id) !== undefined;
+    },
+    remember(collection, id) {
+      sql('INSERT INTO sluice_agent_known (collection, id) VALUES (?, ?) ON CONFLICT DO NOTHING').run(
+        collection,
+        id,
+      );
+    },
+    forget(collection, id) {
+      sql('DELETE FROM sluice_agent_known WHERE collection = ? AND id = ?').run(collection, id);
+    },
+    isSeen: (act, key) =>
+      sql('SELECT 1 FROM sluice_agent_seen WHERE act = ? AND key = ?').get(act, key) !== undefined,
+    unsee(act, key) {
+      sql('DELETE FROM sluice_agent_seen WHERE act = ? AND key = ?').run(act, key);
+    },
+    see(act, key) {
+      sql('INSERT INTO sluice_agent_seen (act, key) VALUES (?, ?) ON CONFLICT DO NOTHING').run(act, key);
+    },
+  };
+}
+
+function pendingPart(sql: Sql): Pick<Ledger, 'isPending' | 'addPending' | 'settlePending' | 'clearPending'> {
+  return {
+    isPending(collection, id) {
+      const select = 'SELECT 1 FROM sluice_agent_pending WHERE collection = ? AND id = ? LIMIT 1';
+      return sql(select).get(collection, id) !== undefined;
+    },
+    addPending(batchId, collection, id) {
+      sql(
+        'INSERT INTO sluice_agent_pending (batch_id, collection, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+      ).run(batchId, collection, id);
+    },
+    settlePending(batchId, collection, id, version) {
+      const which = 'WHERE batch_id = ? AND collection = ? AND id = ?';
+      if (version === undefined)
+        sql(`DELETE FROM sluice_agent_pending ${which}`).run(batchId, collection, id);
+      else sql(`UPDATE sluice_agent_pending SET version = ? ${which}`).run(version, batchId, collection, id);
+    },
+    clearPending(collection, id, version) {
+      sql('DELETE FROM sluice_agent_pending WHERE collection = ? AND id = ? AND version <= ?').run(
+        collection,
+        id,
+        version,
+      );
+    },
+  };
+}
+
+function deferredPart(sql: Sql): Pick<Ledger, 'defer' | 'undefer' | 'deferred'> {
+  return {
+    defer(collection, id) {
+      const insert =
+        'INSERT INTO sluice_agent_deferred (collection, id) VALUES (?, ?) ON CONFLICT DO NOTHING';
+      sql(insert).run(collection, id);
+    },
+    undefer(collection, id) {
+      sql('DELETE FROM sluice_agent_deferred WHERE collection = ? AND id = ?').run(collection, id);
+    },
+    deferred: () =>
+      sql('SELECT collection, id FROM sluice_agent_deferred').all() as { collection: string; id: string }[],
+  };
+}
+
+function refusedPart(sql: Sql): Pick<Ledger, 'refuse' | 'refusedCount' | 'refused'> {
+  return {
+    refuse({ act, key, reason, rows, detail }, at) {
+      sql(
+        'INSERT INTO sluice_agent_refused (at, act, key, reason, rows, detail) VALUES (?, ?, ?, ?, ?, ?)',
+      ).run(at, act, key, reason, rows, detail);
+    },
+    refusedCount: () => countOf(sql('SELECT count(*) AS n FROM sluice_agent_refused').get()),
+    refused: (limit) =>
+      sql('SELECT * FROM sluice_agent_refused ORDER BY n LIMIT ?').all(limit) as (LocalRefusal & {
+        n: number;
+        at: string;
+      })[],
+  };
+}
+
+function countOf(row: unknown): number {
+  return (row as { n: number }).n;
+}

@@ -1,0 +1,257 @@
+import { createHash } from 'node:crypto';
+import { addNumbers } from '../protocol/decimal.ts';
+import type { Mutation, RecordData } from '../protocol/sync.ts';
+import { MappingFault, toFields, toId, toNumber, toWire } from './convert.ts';
+import type { CapturedRow, LocalRefusal } from './ledger.ts';
+import type { Row } from './literal.ts';
+import type { ActMapping, LinesMapping, MovementsMapping } from './mapping.ts';
+import type { ActUnit, RecordUnit, Unit } from './units.ts';
+import { foldRows, keyOf } from './units.ts';
+
+/** Turns units into batches. Reads what it must know through `Knowledge`; writes nothing but what it remembers. */
+
+export interface Knowledge {
+  partition: string;
+  /** Rows from before the agent are still being queued: what belongs to them comes with them. */
+  backfilling: boolean;
+  isKnown(collection: string, id: string): boolean;
+  remember(collection: string, id: string): void;
+  isSeen(act: string, key: string): boolean;
+  see(act: string, key: string): void;
+  unsee(act: string, key: string): void;
+  lookup(table: string, on: Row, columns: readonly string[]): Row | undefined;
+}
+
+export interface PlannedBatch {
+  batchId: string;
+  mutations: Mutation[];
+  /** For the inbox, should it not be taken. */
+  act: string;
+  key: string;
+  rows: number;
+}
+
+export interface Plan {
+  /** Records that must be there before anything is added to them. */
+  creates: Mutation[];
+  batches: PlannedBatch[];
+  refusals: LocalRefusal[];
+}
+
+/** Plans units in their order. What cannot be mapped is refused by itself; the others go on. */
+export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
+  const plan: Plan = { creates: [], batches: [], refusals: [] };
+  const planner = { plan, knowledge, created: new Map<string, RecordData>() };
+  for (const unit of units) {
+    try {
+      if (unit.kind === 'act') planAct(planner, unit);
+      else planRecord(planner, unit);
+    } catch (error) {
+      if (!(error instanceof MappingFault)) throw error;
+      plan.refusals.push(refusalOf(unit, 'unmappable', error.message));
+    }
+  }
+  return plan;
+}
+
+interface Planner {
+  plan: Plan;
+  knowledge: Knowledge;
+  /** Records created in this very plan, with their data. */
+  created: Map<string, RecordData>;
+}
+
+function planAct(planner: Planner, unit: ActUnit): void {
+  const { plan, knowledge } = planner;
+  const { mapping, rows } = unit;
+  const head = findHead(unit);
+  const stage = stageOf(knowledge, unit, head);
+  // Its rows are still to be read as they are now.
+  if (stage === 'later') return;
+  const mutations = stage === 'new' ? headMutations(mapping, knowledge.partition, { head, rows }) : [];
+  if (stage === 'sent' && changesRecord(unit))
+    plan.refusals.push(refusalOf(unit, 'already_sent', ALREADY_SENT));
+  for (const movements of mapping.movements) mutations.push(...movementMutations(planner, movements, rows));
+  if (mutations.length > 0) plan.batches.push(batchOf(unit, mutations, rows));
+}
+
+/** Where an act stands, and remembers that it was seen. A deleted head's key may come again for another act. */
+function stageOf(knowledge: Knowledge, unit: ActUnit, head: Head): 'new' | 'sent' | 'later' {
+  const { mapping, key, loose, rows } = unit;
+  const isSeen = knowledge.isSeen(mapping.name, key);
+  const isNew = loose ? rows.some((row) => row.op === 'I') : head?.isNew === true;
+  if (isNew) knowledge.see(mapping.name, key);
+  else if (isGone(unit)) knowledge.unsee(mapping.name, key);
+  if (isNew) return isSeen && !isGone(unit) ? 'sent' : 'new';
+  return knowledge.backfilling && !isSeen ? 'later' : 'sent';
+}
+
+const ALREADY_SENT = 'changed after it was sent: what was sent stays, a correction is a new record';
+
+/** Its head was deleted: should the same key come again (SQLite gives numbers out again), it is another act. */
+function isGone({ mapping, rows }: ActUnit): boolean {
+  return rows.some((row) => row.op === 'D' && row.table === mapping.table);
+}
+
+type Head = { row: Row | undefined; isNew: boolean } | undefined;
+
+function findHead({ mapping, key, rows }: ActUnit): Head {
+  const heads = rows.filter((row) => row.table === mapping.table);
+  return heads.length === 0 ? undefined : foldRows(mapping.key, heads).get(key);
+}
+
+function changesRecord({ mapping, rows }: ActUnit): boolean {
+  return rows.some(
+    (row) => row.table === mapping.table || mapping.lines.some((one) => one.table === row.table),
+  );
+}
+
+/** The record of the act; nothing for a movement without a head, or a head that was deleted again. */
+function headMutations(
+  mapping: ActMapping,
+  partition: string,
+  { head, rows }: { head: Head; rows: readonly CapturedRow[] },
+): Mutation[] {
+  if (!head?.row) return [];
+  const data = { ...mapping.constants, ...toFields(mapping.fields, head.row) };
+  for (const lines of mapping.lines) data[lines.field] = linesOf(lines, rows);
+  const id = toId(mapping.id, partition, head.row);
+  return [{ collection: mapping.collection, id, op: 'put', partition, data }];
+}
+
+function linesOf({ table, key, orderBy, fields }: LinesMapping, rows: readonly CapturedRow[]): RecordData[] {
+  const own = rows.filter((row) => row.table === table);
+  const left = [...foldRows(key, own).values()].flatMap(({ row }) => (row ? [row] : []));
+  if (orderBy) left.sort((a, b) => compareRows(orderBy, a, b));
+  return left.map((row) => toFields(fields, row));
+}
+
+function compareRows(columns: readonly string[], a: Row, b: Row): number {
+  for (const name of columns) {
+    const [x, y] = [a[name] ?? '', b[name] ?? ''];
+    if (x !== y) return x < y ? -1 : 1;
+  }
+  return 0;
+}
+
+/** One increment per record, of the sum of its movements; a movement changed or deleted counts by its difference. */
+function movementMutations(
+  planner: Planner,
+  mapping: MovementsMapping,
+  rows: readonly CapturedRow[],
+): Mutation[] {
+  const { partition } = planner.knowledge;
+  const sums = new Map<string, Record<string, number>>();
+  const add = (row: Row | undefined, sign: 1 | -1): void => {
+    if (!row) return;
+    const id = toId(mapping.id, partition, row);
+    const sum = sums.get(id) ?? {};
+    sums.set(id, sum);
+    for (const [field, { column, as }] of Object.entries(mapping.increment)) {
+      const value = toNumber(toWire(row[column] ?? null, as, column), column);
+      sum[field] = addNumbers(sum[field] ?? 0, sign * value);
+    }
+    ensureRecord(planner, mapping, { id, row });
+  };
+  for (const row of rows) {
+    if (row.table !== mapping.table) continue;
+    add(row.old, -1);
+    add(row.new, 1);
+  }
+  return [...sums].flatMap(([id, sum]): Mutation[] => {
+    const increment = Object.fromEntries(Object.entries(sum).filter(([, value]) => value !== 0));
+    if (Object.keys(increment).length === 0) return [];
+    return [{ collection: mapping.collection, id, op: 'patch', partition, increment }];
+  });
+}
+
+/** A record that is not known at the centre is created first, in a batch of its own: it may be there all the same. */
+function ensureRecord(
+  planner: Planner,
+  mapping: MovementsMapping,
+  { id, row }: { id: string; row: Row },
+): void {
+  const { knowledge, plan, created } = planner;
+  const { collection, create } = mapping;
+  if (knowledge.isKnown(collection, id)) return;
+  const data = {
+    ...create.constants,
+    ...toFields(create.fields, row),
+    ...lookUp(knowledge, create.lookup, row),
+  };
+  plan.creates.push({ collection, id, op: 'put', partition: knowledge.partition, data });
+  created.set(`${collection}\n${id}`, data);
+  knowledge.remember(collection, id);
+}
+
+function lookUp(knowledge: Knowledge, lookup: MovementsMapping['create']['lookup'], row: Row): RecordData {
+  if (!lookup) return {};
+  const on = Object.fromEntries(
+    Object.entries(lookup.on).map(([theirs, ours]) => [theirs, row[ours] ?? null]),
+  );
+  const columns = Object.values(lookup.fields).map((spec) => spec.column);
+  const found = knowledge.lookup(lookup.table, on, columns);
+  return found ? toFields(lookup.fields, found) : {};
+}
+
+function planRecord(planner: Planner, unit: RecordUnit): void {
+  const { mapping, row } = unit;
+  const mutation = row.new ? writeOf(planner, unit, row.new) : removalOf(planner, unit);
+  if (row.new) planner.knowledge.see(mapping.name, keyTextOf(unit));
+  if (!mutation) return;
+  if (mutation.op === 'put' && mapping.shared) planner.plan.creates.push(mutation);
+  else planner.plan.batches.push(batchOf(unit, [mutation], [row]));
+}
+
+function writeOf(
+  { knowledge, created }: Planner,
+  { mapping, row }: RecordUnit,
+  after: Row,
+): Mutation | undefined {
+  const { partition } = knowledge;
+  const { collection } = mapping;
+  const id = toId(mapping.id, partition, after);
+  const data = toFields(mapping.fields, after);
+  if (!knowledge.isKnown(collection, id)) {
+    knowledge.remember(collection, id);
+    return { collection, id, op: 'put', partition, data: { ...mapping.constants, ...data } };
+  }
+  const before = row.old ? toFields(mapping.fields, row.old) : created.get(`${collection}\n${id}`);
+  const set = Object.fromEntries(Object.entries(data).filter(([field, value]) => before?.[field] !== value));
+  const unset = Object.keys(mapping.fields).filter(
+    (field) => !(field in data) && before?.[field] !== undefined,
+  );
+  if (Object.keys(set).length + unset.length === 0) return undefined;
+  return { collection, id, op: 'patch', partition, set, ...(unset.length === 0 ? {} : { unset }) };
+}
+
+function removalOf({ knowledge }: Planner, { mapping, row }: RecordUnit): Mutation | undefined {
+  if (mapping.onDelete === 'ignore' || !row.old) return undefined;
+  const { collection } = mapping;
+  const id = toId(mapping.id, knowledge.partition, row.old);
+  return knowledge.isKnown(collection, id)
+    ? { collection, id, op: 'delete', partition: knowledge.partition }
+    : undefined;
+}
+
+function batchOf(unit: Unit, mutations: Mutation[], rows: readonly CapturedRow[]): PlannedBatch {
+  const batchId = batchIdOf(`${rows[0]?.token ?? ''} ${unit.kind} ${unit.mapping.name}`);
+  return { batchId, mutations, act: unit.mapping.name, key: keyTextOf(unit), rows: rows.length };
+}
+
+/** A UUID (version 8) made of the capture's own random name, so that a restored copy gives the same act the same one. */
+function batchIdOf(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex');
+  const variant = ((parseInt(hex.slice(16, 17), 16) & 3) | 8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+function refusalOf(unit: Unit, reason: string, detail: string): LocalRefusal {
+  const rows = unit.kind === 'act' ? unit.rows.length : 1;
+  return { act: unit.mapping.name, key: keyTextOf(unit), reason, rows, detail };
+}
+
+function keyTextOf(unit: Unit): string {
+  if (unit.kind === 'act') return unit.key;
+  return keyOf(unit.mapping.key, unit.row.new ?? unit.row.old ?? {});
+}

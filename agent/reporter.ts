@@ -1,0 +1,188 @@
+import type { SyncState } from '../sdk/types.ts';
+import type { Log } from './log.ts';
+import type { Session } from './session.ts';
+import type { AgentStatus } from './status.ts';
+import { writeStatus } from './status.ts';
+
+/** Keeps the status file and the log lines of a running agent. */
+export interface Reporter {
+  /** Listens to a session until it is closed. */
+  follow(session: Session): void;
+  /** Between sessions: why there is none. */
+  wait(state: string): void;
+  fault(event: string, error: unknown): void;
+  /** Writes the status file when something has changed, or to show that it is alive. */
+  tick(): Promise<void>;
+  status(): Promise<AgentStatus>;
+}
+
+export interface ReporterDeps {
+  database: string;
+  log: Log;
+  now: () => Date;
+}
+
+const HEARTBEAT_MS = 5_000;
+/** A fault that stays is not logged again before this. */
+const REPEAT_MS = 60_000;
+
+export function createReporter(deps: ReporterDeps): Reporter {
+  return new FileReporter(deps);
+}
+
+class FileReporter implements Reporter {
+  readonly #deps: ReporterDeps;
+  readonly #startedAt: string;
+  readonly #counts = { applied: 0, refused: 0 };
+  readonly #faults = new Map<string, number>();
+  #session: Session | undefined;
+  #waiting = 'starting';
+  #lastPushAt: string | null = null;
+  #lastError: string | null = null;
+  #written = '';
+  #writtenAt = 0;
+  #isIdle = false;
+
+  constructor(deps: ReporterDeps) {
+    this.#deps = deps;
+    this.#startedAt = deps.now().toISOString();
+  }
+
+  follow(session: Session): void {
+    const { log, now } = this.#deps;
+    this.#session = session;
+    session.client.on('state', (state) => this.#tellState(state));
+    session.client.on('verdict', ({ outcome, batch, verdict, error }) => {
+      this.#lastPushAt = now().toISOString();
+      const harmless = batch.atomic === false && outcome === 'conflict';
+      this.#counts[outcome === 'applied' || harmless ? 'applied' : 'refused'] += 1;
+      if (outcome === 'applied' || harmless) return;
+      const bad = verdict?.results.find(
+        (result) => result.code !== undefined && result.code !== 'batch_refused',
+      );
+      const { collection, id } = batch.mutations[0] ?? {};
+      log.warn('batch_refused', {
+        batchId: batch.batchId,
+        outcome,
+        code: bad?.code ?? error?.code,
+        collection,
+        id,
+      });
+    });
+    session.client.on('identity', ({ reason }) => log.warn('new_incarnation', { reason }));
+    session.client.on('reset', ({ reason }) => log.warn('replica_reset', { reason }));
+    session.client.on('revoked', ({ code }) => log.error('revoked', { code }));
+    session.client.on('error', (error) => this.fault('sync_fault', error));
+  }
+
+  wait(state: string): void {
+    if (this.#waiting !== state) this.#deps.log.warn(state, { database: this.#deps.database });
+    this.#session = undefined;
+    this.#waiting = state;
+  }
+
+  fault(event: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#lastError = `${event}: ${message}`;
+    const at = this.#deps.now().getTime();
+    const key = `${event} ${message}`;
+    if (at - (this.#faults.get(key) ?? -REPEAT_MS) < REPEAT_MS) return;
+    if (this.#faults.size > 100) this.#faults.clear();
+    this.#faults.set(key, at);
+    this.#deps.log.warn(event, { message });
+  }
+
+  async tick(): Promise<void> {
+    const status = await this.status();
+    this.#tellIdle(status);
+    const { updatedAt: _, ...rest } = status;
+    const text = JSON.stringify(rest);
+    const at = this.#deps.now().getTime();
+    if (text === this.#written && at - this.#writtenAt < HEARTBEAT_MS) return;
+    try {
+      writeStatus(this.#deps.database, status);
+    } catch (error) {
+      this.fault('status_not_written', error);
+    }
+    this.#written = text;
+    this.#writtenAt = at;
+  }
+
+  async status(): Promise<AgentStatus> {
+    const session = this.#session;
+    const base = {
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      updatedAt: this.#deps.now().toISOString(),
+      ...this.#counts,
+      lastPushAt: this.#lastPushAt,
+      lastError: this.#lastError,
+    };
+    if (!session) return { ...base, ...NOTHING, state: this.#waiting };
+    const { queue, inbox, cursor, head } = await session.client.stats();
+    const backfill = session.backfill.state();
+    const { incarnation } = await session.store.identity();
+    const { name: state } = session.client.state;
+    const version = versionOf(cursor);
+    return {
+      ...base,
+      state,
+      connected: state === 'live' || state === 'snapshot',
+      captured: session.ledger.capturedCount(),
+      queue,
+      backfill: backfill ? { done: backfill.done, total: backfill.total } : null,
+      inbox: { gateway: inbox, local: session.ledger.refusedCount() },
+      version,
+      head: head === null ? version : Math.max(head, version ?? 0),
+      cursor,
+      identity: incarnation,
+    };
+  }
+
+  #tellState(state: SyncState): void {
+    const { log } = this.#deps;
+    if (state.name === 'live' && state.attempt >= 0) this.#tellOnce('live', { head: state.head });
+    else if (state.name === 'offline')
+      log.warn('offline', { retryInMs: Math.round(state.retryInMs), reason: state.lastError });
+    else if (state.name === 'refused')
+      log.error('refused', {
+        code: state.code,
+        message: state.message,
+        retryInMs: Math.round(state.retryInMs),
+      });
+    if (state.name !== 'live') this.#told = state.name;
+  }
+
+  #told = '';
+
+  #tellOnce(name: string, details: Record<string, unknown>): void {
+    if (this.#told === name) return;
+    this.#told = name;
+    this.#lastError = null;
+    this.#deps.log.info(name, details);
+  }
+
+  #tellIdle({ connected, captured, queue, backfill, version, head }: AgentStatus): void {
+    const isIdle = connected && captured === 0 && queue === 0 && backfill === null && version === head;
+    if (isIdle && !this.#isIdle) this.#deps.log.info('idle', { version, ...this.#counts });
+    this.#isIdle = isIdle;
+  }
+}
+
+const NOTHING = {
+  connected: false,
+  captured: 0,
+  queue: 0,
+  backfill: null,
+  inbox: { gateway: 0, local: 0 },
+  version: null,
+  head: null,
+  cursor: null,
+  identity: null,
+};
+
+/** For people and scripts to look at, never to act upon: a cursor is the gateway's own business. */
+function versionOf(cursor: string | null): number | null {
+  const match = /^[0-9a-f]{8}\.([0-9a-z]{1,11})\./.exec(cursor ?? '');
+  return match?.[1] === undefined ? null : parseInt(match[1], 36);
+}

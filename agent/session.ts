@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import { PROTOCOL_VERSION, SLUICE_VERSION } from '../protocol/version.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Database, FileStore } from '../sdk/file-store.ts';
+import { createFileStore } from '../sdk/file-store.ts';
+import { createSyncClient } from '../sdk/sync-client.ts';
+import type { EngineOptions, SyncClient, TokenSource } from '../sdk/types.ts';
+import type { Backfill } from './backfill.ts';
+import { createBackfill } from './backfill.ts';
+import { findSchemaFaults, install } from './capture.ts';
+import type { AgentConfig } from './config.ts';
+import { fileIdentity, inTransaction, openErp } from './database.ts';
+import type { DownTargets } from './down.ts';
+import { createDownTargets } from './down.ts';
+import type { Drain } from './drain.ts';
+import { AgentError, EXIT } from './errors.ts';
+import type { Ledger } from './ledger.ts';
+import { createLedger } from './ledger.ts';
+import type { Log } from './log.ts';
+
+/** Everything that hangs on one opened ERP file: made anew when the file is replaced. */
+export interface Session {
+  database: Database;
+  ledger: Ledger;
+  backfill: Backfill;
+  store: FileStore;
+  client: SyncClient;
+  drain: Drain;
+  /** Device and inode of the file as it was opened. */
+  file: string | undefined;
+  close(): Promise<void>;
+}
+
+export interface SessionDeps {
+  config: AgentConfig;
+  tokens: TokenSource;
+  log: Log;
+  engine?: EngineOptions;
+  guard?: boolean;
+  now?: () => Date;
+}
+
+/** Opens the database, installs or repairs the capture, opens the store. Does not connect yet. */
+export async function openSession(deps: SessionDeps): Promise<Session> {
+  const { config } = deps;
+  const database = openErp(config.database, config);
+  try {
+    const now = deps.now ?? ((): Date => new Date());
+    prepareDatabase(deps, database);
+    const ledger = createLedger(database);
+    const backfill = createBackfill(database, config.mapping, ledger);
+    const { mapping, partition } = config;
+    const targets = createDownTargets({ database, ledger, mapping, partition, now, ...guardOf(deps) });
+    const store = await openStore(deps, database, targets);
+    const client = createClient(deps, store);
+    return {
+      database,
+      ledger,
+      backfill,
+      store,
+      client,
+      drain: { ledger, store, mapping, partition, backfill, targets, now },
+      file: fileIdentity(config.database),
+      async close() {
+        await client.close();
+        database.close();
+      },
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Capture tables, triggers and the start of the backfill, in one transaction. */
+export function prepareDatabase(
+  { config, log }: Pick<SessionDeps, 'config' | 'log'>,
+  database: Database,
+): void {
+  const { mapping, partition } = config;
+  const faults = findSchemaFaults(database, mapping);
+  if (faults.length > 0)
+    throw new AgentError(
+      EXIT.configuration,
+      `The mapping does not fit the database ${config.database}.`,
+      faults,
+    );
+  inTransaction(database, () => {
+    const { fresh, triggers } = install(database, mapping);
+    const ledger = createLedger(database);
+    const branch = ledger.findMeta('partition');
+    if (branch !== undefined && branch !== partition)
+      throw new AgentError(
+        EXIT.configuration,
+        `The database ${config.database} belongs to the branch ${branch}, the configuration says ${partition}.`,
+      );
+    if (fresh) {
+      ledger.setMeta('partition', partition);
+      ledger.setMeta('installId', randomUUID());
+    }
+    // Triggers that were missing have missed something: everything not seen yet is queued.
+    if (triggers > 0 && config.backfill) createBackfill(database, mapping, ledger).restart();
+    if (fresh) log.info('installed', { triggers, backfill: config.backfill });
+    else if (triggers > 0) log.warn('triggers_repaired', { triggers, backfill: config.backfill });
+  });
+}
+
+function guardOf({ guard }: SessionDeps): { guard?: boolean } {
+  return guard === undefined ? {} : { guard };
+}
+
+async function openStore(
+  { log, now }: SessionDeps,
+  database: Database,
+  targets: DownTargets,
+): Promise<FileStore> {
+  const store = createFileStore({ database, ...targets.hooks, ...(now ? { now } : {}) });
+  await store.open();
+  if (store.restored)
+    log.warn('restored_copy', { meaning: 'the database is a copy: a new incarnation was taken' });
+  return store;
+}
+
+function createClient({ config, tokens, engine }: SessionDeps, store: FileStore): SyncClient {
+  const collections = [...new Set(config.mapping.down.map((one) => one.collection))];
+  return createSyncClient({
+    ...engine,
+    url: config.gateway,
+    tokens,
+    store,
+    subscribe: collections.map((collection) => ({ collection })),
+    app: { name: `sluice-agent/${PROTOCOL_VERSION}`, version: SLUICE_VERSION },
+    batchMutations: LIMITS.batchMutationsMax,
+  });
+}
