@@ -88,6 +88,7 @@ async function startNotify(url: string, deliver: (payload: string) => void, log:
   let client: pg.Client | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
+  let sending: Promise<unknown> = Promise.resolve();
   const connect = async (): Promise<void> => {
     const next = new pg.Client({ connectionString: url, application_name: 'sluice-hints', keepAlive: true });
     next.on('error', (error) => log.warn({ err: error.message }, 'hint session lost'));
@@ -102,8 +103,13 @@ async function startNotify(url: string, deliver: (payload: string) => void, log:
   };
   await connect();
   return {
-    send: (payload) =>
-      void client?.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]).catch(() => undefined),
+    send(payload) {
+      const session = client;
+      // one at a time: the session takes no second statement while one is under way
+      sending = sending
+        .then(() => session?.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]))
+        .catch(() => undefined);
+    },
     async close() {
       closed = true;
       clearTimeout(retry);

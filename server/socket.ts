@@ -8,6 +8,7 @@ import type { Refusal } from '../protocol/sync.ts';
 import { principalKey } from './auth/principal.ts';
 import type { Principal } from './auth/principal.ts';
 import { toAppError } from './errors.ts';
+import type { PresenceBoard } from './chat/presence.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { clientAddress, createPace, watchExpiry } from './sockets/guards.ts';
@@ -21,6 +22,8 @@ export interface SocketDeps {
   sync: Sync;
   log: Logger;
   metrics: Metrics;
+  /** Shows branch agents among those present. */
+  presence?: Pick<PresenceBoard, 'connected'>;
   trustProxy: boolean;
 }
 
@@ -41,6 +44,8 @@ interface Connection {
   /** The last push whose rights are being looked up: pushes reach the queue in the order they came in. */
   turn: Promise<unknown>;
   unregister: () => void;
+  /** Ends its presence. */
+  leave: () => void;
   pushesInFlight: number;
   pushes: number;
   closeReason: string;
@@ -84,6 +89,7 @@ function serve(socket: SyncSocket, deps: SocketDeps): void {
     session: undefined,
     turn: Promise.resolve(),
     unregister: () => undefined,
+    leave: () => undefined,
     pushesInFlight: 0,
     pushes: 0,
     closeReason: '',
@@ -96,6 +102,7 @@ function serve(socket: SyncSocket, deps: SocketDeps): void {
   deps.metrics.syncSockets.inc();
   socket.on('disconnect', (reason) => {
     connection.unregister();
+    connection.leave();
     expiry.stop();
     connection.session?.close();
     deps.metrics.syncSockets.dec();
@@ -229,6 +236,12 @@ async function hello(connection: Connection, body: unknown): Promise<wire.HelloR
     throw error;
   }
   connection.session = session;
+  if (principal.kind === 'client' && deps.presence) {
+    connection.leave = deps.presence.connected(principal, () => ({
+      queue: message.app?.queue,
+      lag: session.lag,
+    }));
+  }
   return session.reply;
 }
 

@@ -41,6 +41,7 @@ export class Subscriber {
   #snapshot: { place: SnapshotPlace; rows: number } | null;
   #inFlight: InFlight[] = [];
   #inFlightBytes = 0;
+  #acknowledged: number;
   #room: LiveRoom | undefined;
   #pumping = false;
   #closed = false;
@@ -56,11 +57,17 @@ export class Subscriber {
     this.#sink = sink;
     this.scope = scope;
     this.#cursor = start.cursor;
+    this.#acknowledged = start.snapshot ? 0 : start.cursor.version;
     this.#snapshot = start.snapshot && { place: start.snapshot, rows: SNAPSHOT_START_ROWS };
   }
 
   get cursor(): Position {
     return this.#cursor;
+  }
+
+  /** The version up to which the client has said that it has stored everything. */
+  get acknowledged(): number {
+    return this.#inFlight.length === 0 && !this.#snapshot ? this.#cursor.version : this.#acknowledged;
   }
 
   get hasCredit(): boolean {
@@ -93,6 +100,7 @@ export class Subscriber {
         ? this.#inFlight.findLastIndex((frame) => frame.page === ack.page)
         : this.#lastUpTo(ack.version);
     if (upto < 0) return;
+    if ('version' in ack) this.#acknowledged = ack.version;
     for (const frame of this.#inFlight.splice(0, upto + 1)) this.#inFlightBytes -= frame.bytes;
     this.pump();
   }

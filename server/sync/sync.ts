@@ -67,6 +67,8 @@ export interface SyncSession {
   /** Starts the flow of frames: after the reply has been sent. */
   start(): void;
   acknowledge(ack: SyncAck): void;
+  /** Versions between the tenant's head and what the client has acknowledged. */
+  readonly lag: number;
   /** What it asked for, which its rights may cut. */
   readonly requested: readonly Subscription[];
   /** Takes other subscriptions: a snapshot of the new slice follows. */
@@ -214,6 +216,9 @@ async function sayHello(
     clientId: hello.clientId,
     incarnation: hello.incarnation,
     maxMutations: Math.min(hello.limits?.batchMutations ?? LIMITS.batchMutations, LIMITS.batchMutationsMax),
+    get lag() {
+      return Math.max(0, feed.head.version - subscriber.acknowledged);
+    },
     get subscriber() {
       return subscriber;
     },
