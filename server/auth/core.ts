@@ -4,6 +4,7 @@ import type { Hints } from '../hints.ts';
 import type { Jobs } from '../jobs.ts';
 import type { Logger } from '../log.ts';
 import type { Clock } from './clock.ts';
+import type { GuessLimits } from './guess-limits.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { PasswordHasher } from './passwords.ts';
 import type { Revocations } from './revocations.ts';
@@ -25,6 +26,7 @@ export interface IdentityCore {
   states: SessionStates;
   revocations: Revocations;
   passwords: PasswordHasher;
+  guesses: GuessLimits;
   jobs: Jobs;
 }
 

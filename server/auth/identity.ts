@@ -15,9 +15,12 @@ import type { AccessClaims } from './access-token.ts';
 import { MAIL_JOB, RESEND_JOB, resendVerification } from './accounts.ts';
 import { openAdminKey } from './admin-key.ts';
 import type { Clock } from './clock.ts';
-import type { IdentityCore } from './core.ts';
+import type { Caller, IdentityCore } from './core.ts';
+import { createGuessLimits } from './guess-limits.ts';
 import { openKeyRing } from './key-ring.ts';
 import type { LiveSockets } from './live-sockets.ts';
+import { logInGuarded } from './login.ts';
+import type { Credentials, LoggedIn } from './login.ts';
 import { startMaintenance } from './maintenance.ts';
 import { createPasswordHasher } from './passwords.ts';
 import type { Principal } from './principal.ts';
@@ -56,6 +59,8 @@ export interface Identity {
   authenticateKey(key: string, tenantId?: number): Promise<Principal>;
   /** Requests a minute its administrators allow this principal; undefined: no limit of its own. */
   rateOf(principal: Principal): Promise<number | undefined>;
+  /** A password login for a socket: opens a session, within the limits that HTTP has too. Throws as `POST /api/login`. */
+  logIn(credentials: Credentials, caller: Caller): Promise<LoggedIn & { principal: Principal }>;
   sockets: LiveSockets;
   jwks(): { keys: JWK[] };
   /** Publishes a new signing key; it signs once every JWKS cache has it. */
@@ -86,13 +91,19 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
   const handlers = createHandlers(mailer, () => core);
   const jobs = startJobs({ db, box, log, clock, handlers });
   const maintenance = startMaintenance({ db, keys, config, log, clock });
-  const core: IdentityCore = { ...options, clock, box, keys, states, revocations, passwords, jobs };
+  const guesses = createGuessLimits(config);
+  const core: IdentityCore = { ...options, clock, box, keys, states, revocations, passwords, guesses, jobs };
+  const authentication = createAuthentication(core);
   return {
-    ...createAuthentication(core),
+    ...authentication,
     async authenticateKey(key, tenantId = 1) {
       const principal = adminKey.authenticate(key, tenantId);
       await requireTenant(db.sql, tenantId);
       return principal;
+    },
+    async logIn(credentials, caller) {
+      const loggedIn = await logInGuarded(core, credentials, caller);
+      return { ...loggedIn, principal: await authentication.authenticate(loggedIn.tokens.accessToken) };
     },
     sockets: revocations.sockets,
     jwks: () => keys.jwks(),

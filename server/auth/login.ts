@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
+import type { CountListener } from './guess-gate.ts';
 import { keyOf } from './names.ts';
 import { mint, openSession } from './sessions.ts';
 import type { TokenSet } from './sessions.ts';
@@ -26,6 +27,25 @@ export interface PersonView {
   username: string;
   email: string;
   role: string;
+}
+
+/**
+ * Logs a person in within the limits on guessing, which HTTP and sockets share. Throws `rate_limited` and what `logIn` throws.
+ */
+export async function logInGuarded(
+  core: IdentityCore,
+  credentials: Credentials,
+  caller: Caller,
+  onCount?: CountListener,
+): Promise<LoggedIn> {
+  const { name } = credentials;
+  return core.guesses.guard({
+    account: `login ${await findAccountKey(core, name)}`,
+    ip: caller.ip,
+    attempt: () => logIn(core, credentials, caller),
+    isKnownAddress: (ip) => isKnownAddress(core, name, ip),
+    onCount,
+  });
 }
 
 /**
@@ -61,7 +81,7 @@ export async function logIn(core: IdentityCore, credentials: Credentials, caller
 }
 
 /** Whether an address has a session of this account: it is let through when strangers have used up the account's limit (S30). */
-export async function isKnownAddress(core: IdentityCore, name: string, ip: string): Promise<boolean> {
+async function isKnownAddress(core: IdentityCore, name: string, ip: string): Promise<boolean> {
   const rows = await core.db.sql(
     `SELECT 1 FROM users u JOIN sessions s
        ON s.tenant_id = u.tenant_id AND s.principal_kind = 'user' AND s.principal_id = u.id AND s.ip = $3
@@ -106,6 +126,12 @@ async function checkPassword(
 function judge(user: Candidate | undefined): { user?: Candidate; refusal?: ErrorCode } {
   if (user === undefined) return {};
   return { user, refusal: user.verified ? 'invalid_credentials' : 'email_not_verified' };
+}
+
+/** The same for an account's username and its address, so that the two do not count apart. */
+async function findAccountKey(core: IdentityCore, name: string): Promise<string> {
+  const [first] = await findCandidates(core, name);
+  return first?.verified === true ? first.id : keyOf(name);
 }
 
 async function findCandidates(core: IdentityCore, name: string): Promise<Candidate[]> {

@@ -8,6 +8,7 @@ import type { TokenSet } from '../auth/sessions.ts';
 import { refresh } from '../auth/refresh.ts';
 import { revoke, revokeByRefreshToken } from '../auth/revoke.ts';
 import { callerOf } from '../middleware/input.ts';
+import { showCounts } from '../middleware/rate-limit.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 import { OAuthError, answerInOAuthForm, findClientCredentials, parseForm } from './oauth-form.ts';
 import type { Form } from './oauth-form.ts';
@@ -37,11 +38,14 @@ function withClient(deps: OAuthDeps, handle: ClientHandler): Middleware {
     const form = parseForm(ctx);
     const credentials = findClientCredentials(ctx, form);
     const caller = callerOf(ctx);
-    const client = await deps.limits.guardGuess(ctx, {
+    const { core } = deps.identity;
+    const client = await core.guesses.guard({
       account: `client ${credentials.clientId}`,
-      attempt: () => authenticateClient(deps.identity.core, credentials, caller),
+      ip: caller.ip,
+      attempt: () => authenticateClient(core, credentials, caller),
       // 256-bit secrets cannot be guessed: strangers' failures must not keep the client itself out
       isKnownAddress: () => Promise.resolve(true),
+      onCount: showCounts(ctx),
     });
     if (client.ratePerMinute !== null) {
       await deps.limits.consumeClient(ctx, { id: client.id, perMinute: client.ratePerMinute });

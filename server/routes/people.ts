@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import { requestResend, signUp, verifyEmail } from '../auth/accounts.ts';
 import type { Identity } from '../auth/identity.ts';
-import { isKnownAddress, logIn } from '../auth/login.ts';
+import { logInGuarded } from '../auth/login.ts';
 import type { LoggedIn } from '../auth/login.ts';
 import { email, keyOf, username } from '../auth/names.ts';
 import { principalKey } from '../auth/principal.ts';
@@ -12,6 +12,7 @@ import { refresh } from '../auth/refresh.ts';
 import { logOut, revokeByRefreshToken } from '../auth/revoke.ts';
 import { findBearer, principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { callerOf, withBody } from '../middleware/input.ts';
+import { showCounts } from '../middleware/rate-limit.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 import { findRefreshCookie, isWebRequest, writeRefreshCookie } from './web-session.ts';
 
@@ -68,7 +69,9 @@ function addSignUp(router: Router, { identity, limits }: PeopleDeps): void {
     anyone,
     withBody(verifyInput, async (ctx, input) => {
       const account = `verify ${keyOf(input.email ?? input.username ?? '')}`;
-      await limits.guardGuess(ctx, { account, attempt: () => verifyEmail(core, input, callerOf(ctx)) });
+      const caller = callerOf(ctx);
+      const attempt = (): Promise<void> => verifyEmail(core, input, caller);
+      await core.guesses.guard({ account, ip: caller.ip, attempt, onCount: showCounts(ctx) });
       ctx.body = { success: true, message: 'The address is verified: log in.' };
     }),
   );
@@ -126,11 +129,8 @@ async function login(
   const { core } = identity;
   const web = isWebRequest(identity, ctx);
   const name = input.email ?? input.username ?? '';
-  const loggedIn = await limits.guardGuess(ctx, {
-    account: `login ${keyOf(name)}`,
-    attempt: () => logIn(core, { name, password: input.password, app: input.app }, callerOf(ctx)),
-    isKnownAddress: (ip) => isKnownAddress(core, name, ip),
-  });
+  const credentials = { name, password: input.password, app: input.app };
+  const loggedIn = await logInGuarded(core, credentials, callerOf(ctx), showCounts(ctx));
   limits.authenticated(ctx);
   ctx.body = { success: true, message: 'You are logged in.', user: loggedIn.user };
   answerTokens(identity, ctx, { web, tokens: loggedIn.tokens });

@@ -116,6 +116,20 @@ describe('passwords, enumeration and guessing', () => {
     expect([home.status, stranger.status, victim.status]).to.deep.equal([200, 429, 200]);
   });
 
+  it('[S30] username and e-mail of one account count together, over HTTP and sockets alike', async () => {
+    await start();
+    const { username, email } = await createPerson(gateway);
+    for (let i = 0; i < 3; i += 1) await attempt({ username, password: 'wrong' });
+    const over = await attempt({ email, password: 'wrong' });
+    const socket = (password: string): Promise<string> =>
+      gateway.identity.logIn({ name: username, password }, { ip: '127.0.0.1' }).then(
+        ({ principal }) => principal.name,
+        (error: unknown) => (error as { code: string }).code,
+      );
+    const outcomes = [await socket('wrong'), await socket(PASSWORD)];
+    expect([over.status, ...outcomes]).to.deep.equal([401, 'invalid_credentials', 'rate_limited']);
+  });
+
   it('[S30] the name is limited whether it exists or not', async () => {
     await start();
     const statuses = [];
