@@ -20,7 +20,7 @@ describe('agent: commands', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'sluice-agent-'));
     file = join(folder, 'agent.json');
-    writeFileSync(join(folder, 'branch.secret'), 'secret\n', { mode: 0o600 });
+    writeFileSync(join(folder, 'branch.secret'), 'hush-hush\n', { mode: 0o600 });
     config = JSON.parse(readFileSync(EXAMPLE, 'utf8')) as Record<string, unknown>;
     Object.assign(config, { gateway: 'http://127.0.0.1:9', database: 'erp.sqlite', partition: 'tirana' });
     out = err = '';
@@ -38,7 +38,7 @@ describe('agent: commands', () => {
   (process.platform === 'win32' ? it.skip : it)('a secret that others may read is refused', async () => {
     chmodSync(join(folder, 'branch.secret'), 0o644);
     expect(await agent('check')).to.equal(78);
-    expect(err).to.contain('chmod 600').and.not.contain('secret\n');
+    expect(err).to.contain('chmod 600').and.not.contain('hush');
   });
 
   it('no database: 78; a mapping that does not fit: 78 with each column; no gateway: 75', async () => {
