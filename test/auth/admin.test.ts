@@ -114,9 +114,6 @@ describe('administration', () => {
       extras.map((extra) => call(gateway, '/api/signup', { json: { ...signup, ...extra } })),
     );
     answers.push(
-      await call(gateway, '/api/login', { json: { username: 'x', password: PASSWORD, scope: 'admin' } }),
-    );
-    answers.push(
       await patchUser(person.id, { tenant_id: 2 }),
       await patchUser(person.id, { verified: true }),
     );
