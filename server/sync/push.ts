@@ -166,7 +166,10 @@ async function commitGroup(
     const { decided } = judged;
     const written = decided.length > 0 ? await writeGroup(tx, tenantId, decided, judged.records) : undefined;
     await tx.query('COMMIT');
-    if (written && written.versions > 0) deps.onCommitted(tenantId, toCommittedGroup(written));
+    if (written && written.versions > 0) {
+      // acknowledgements and the next group's first statement go out before delivery takes the loop; order is kept
+      setImmediate(() => deps.onCommitted(tenantId, toCommittedGroup(written)));
+    }
     await deps.afterCommit?.();
     return judged.outcomes.map((outcome) =>
       typeof outcome === 'function' ? outcome(written?.base ?? 0) : outcome,
