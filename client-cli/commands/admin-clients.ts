@@ -1,0 +1,174 @@
+import type { Command } from 'commander';
+import type { AdminOptions } from '../admin-api.ts';
+import { callAdmin } from '../admin-api.ts';
+import type { Context } from '../context.ts';
+import { CliError, EXIT } from '../failure.ts';
+import { addAdminOptions, collect, parseCount, parseWhole } from '../options.ts';
+import type { AddCommands } from '../program.ts';
+import { agentSnippet, pairLines } from '../render.ts';
+import { table } from '../table.ts';
+import { clean } from '../terminal-text.ts';
+
+export interface CreateOptions extends AdminOptions {
+  name: string;
+  scope?: string[];
+  partition?: string[];
+  ip?: string[];
+  rate?: number;
+}
+
+interface Client {
+  id: string;
+  client_id: string;
+  tenantId: number;
+  name: string;
+  scopes: string[];
+  partitions: string[];
+  disabled: boolean;
+  secrets?: { id: string; expiresAt: string | null }[];
+}
+
+const DEFAULT_SCOPES = ['sync:read', 'sync:write', 'config:read'];
+const DEFAULT_OVERLAP_HOURS = 24;
+const HOUR_SECONDS = 3_600;
+
+export const addAdminClientCommands: AddCommands = (parent: Command, bind) => {
+  const clients = parent.command('clients').description('OAuth clients: branch agents and services');
+  addAdminOptions(clients.command('create'))
+    .description('register a client; its secret is shown once')
+    .requiredOption('--name <name>', 'for example "Branch 12"')
+    .option('--partition <grant>', 'branch-12, branch-12:read, "*" or "*:read"; may be repeated', collect)
+    .option('--scope <scope>', `may be repeated; left out: ${DEFAULT_SCOPES.join(' ')}`, collect)
+    .option('--ip <cidr>', 'only from this address or block; may be repeated', collect)
+    .option('--rate <n>', 'requests a minute', parseCount)
+    .action(bind(createClient));
+  addAdminOptions(clients.command('list')).description('list the clients').action(bind(listClients));
+  addAdminOptions(clients.command('disable'))
+    .argument('<client>', 'client id or name')
+    .description('end a client: its tokens, its sockets')
+    .action(bind((context, client: string, options: AdminOptions) => setDisabled(context, client, options)));
+  addAdminOptions(clients.command('rotate'))
+    .argument('<client>', 'client id or name')
+    .option(
+      '--overlap <hours>',
+      `hours that the old secrets go on working; left out: ${DEFAULT_OVERLAP_HOURS}`,
+      parseWhole,
+    )
+    .description('make a new secret, shown once')
+    .action(bind(rotateClient));
+};
+
+/** Registers a client and shows its secret, this once, with an agent configuration to copy. */
+export async function createClient(context: Context, options: CreateOptions): Promise<void> {
+  const { name, tenantId, scope, partition = [], ip = [], rate } = options;
+  const { adminKeyFile } = options;
+  const made = await callAdmin<{ client_id: string; client_secret: string; client?: Client }>(
+    context,
+    { ...(adminKeyFile === undefined ? {} : { adminKeyFile }) },
+    {
+      method: 'POST',
+      path: '/oauth-clients',
+      body: {
+        name,
+        ...(tenantId === undefined ? {} : { tenantId }),
+        scopes: scope ?? DEFAULT_SCOPES,
+        partitions: partition,
+        ipAllowList: ip,
+        ratePerMinute: rate ?? null,
+      },
+    },
+  );
+  const { client_id, client_secret, client } = made;
+  const { url } = context;
+  if (context.json) {
+    context.emit({ client_id, client_secret, url, ...(client && { client }) });
+    return;
+  }
+  context.print(`Created the client ${context.theme.bold(clean(name))}.\n`);
+  showPairs(context, [
+    ['client id', client_id],
+    ['client secret', client_secret],
+    ['scopes', (scope ?? DEFAULT_SCOPES).join(' ')],
+    ['partitions', partition.join(' ') || 'none: grant one with --partition'],
+  ]);
+  context.print(`\n${context.theme.yellow('The secret is not shown again: store it now.')}`);
+  context.print('For the configuration of a branch agent:\n');
+  for (const line of agentSnippet({ url, clientId: client_id, clientSecret: client_secret }))
+    context.print(line);
+}
+
+export async function listClients(context: Context, options: AdminOptions): Promise<void> {
+  const clients = await findClients(context, options);
+  if (context.json) {
+    context.emit({ clients });
+    return;
+  }
+  const rows = clients.map((client) => [
+    client.name,
+    client.client_id,
+    client.disabled ? 'disabled' : 'active',
+    client.partitions.join(' '),
+    client.scopes.join(' '),
+  ]);
+  const columns = context.output.isTTY ? context.output.columns : undefined;
+  const heads = ['name', 'client id', 'state', 'partitions', 'scopes'];
+  for (const line of table({ theme: context.theme, columns }, heads, rows)) context.print(line);
+}
+
+async function setDisabled(context: Context, name: string, options: AdminOptions): Promise<void> {
+  const client = await requireClient(context, name, options);
+  const call = { method: 'PATCH', path: `/oauth-clients/${client.id}`, body: { disabled: true } } as const;
+  const answer = await callAdmin<{ client: Client }>(context, options, call);
+  if (context.json) context.emit(answer.client);
+  else context.print(`Disabled ${clean(client.name)}: its tokens and its connections end now.`);
+}
+
+export async function rotateClient(
+  context: Context,
+  name: string,
+  options: AdminOptions & { overlap?: number },
+): Promise<void> {
+  const { overlap = DEFAULT_OVERLAP_HOURS } = options;
+  const client = await requireClient(context, name, options);
+  const body = { overlapSeconds: overlap * HOUR_SECONDS };
+  const made = await callAdmin<{ client_secret: string }>(context, options, {
+    method: 'POST',
+    path: `/oauth-clients/${client.id}/secrets`,
+    body,
+  });
+  if (context.json) {
+    context.emit({ client_id: client.client_id, client_secret: made.client_secret, overlapHours: overlap });
+    return;
+  }
+  context.print(`A new secret for ${context.theme.bold(clean(client.name))}:\n`);
+  showPairs(context, [
+    ['client id', client.client_id],
+    ['client secret', made.client_secret],
+  ]);
+  context.print(
+    `\n${context.theme.yellow('It is not shown again.')} The old one works for ${overlap} h more.`,
+  );
+}
+
+async function findClients(context: Context, options: AdminOptions): Promise<Client[]> {
+  const call = { method: 'GET', path: '/oauth-clients' } as const;
+  return (await callAdmin<{ clients: Client[] }>(context, options, call)).clients;
+}
+
+/** By client id, or by a name that only one client has. */
+async function requireClient(context: Context, name: string, options: AdminOptions): Promise<Client> {
+  const clients = await findClients(context, options);
+  const byId = clients.find((client) => client.client_id === name || client.id === name);
+  const byName = clients.filter((client) => client.name === name);
+  if (byId) return byId;
+  const [only, ...others] = byName;
+  if (only && others.length === 0) return only;
+  const message = only
+    ? `${byName.length} clients are called ${name}: give the client id.`
+    : `There is no client ${name}.`;
+  throw new CliError(EXIT.failed, only ? 'ambiguous' : 'not_found', message);
+}
+
+function showPairs(context: Context, pairs: readonly (readonly [string, string])[]): void {
+  for (const line of pairLines({ theme: context.theme, columns: undefined }, pairs)) context.print(line);
+}

@@ -1,0 +1,148 @@
+import type { Command } from 'commander';
+import { requireLogin } from '../connected.ts';
+import type { Context } from '../context.ts';
+import { CliError, EXIT } from '../failure.ts';
+import type { AddCommands } from '../program.ts';
+import { passwordOf, textOf } from '../prompts.ts';
+import { pairLines } from '../render.ts';
+import { clean } from '../terminal-text.ts';
+
+export interface SignupOptions {
+  username?: string;
+  email?: string;
+  passwordStdin?: boolean;
+}
+
+export interface VerifyOptions {
+  username?: string;
+  email?: string;
+  resend?: boolean;
+}
+
+const STDIN = 'read the password from the first line of the standard input';
+
+export const addPeopleCommands: AddCommands = (parent: Command, bind) => {
+  parent
+    .command('signup')
+    .description('create an account; a code comes by mail')
+    .option('--username <name>')
+    .option('--email <address>')
+    .option('--password-stdin', STDIN)
+    .action(bind(signup));
+  parent
+    .command('verify')
+    .argument('[code]', 'six digits from the mail')
+    .description('confirm the e-mail address with the code')
+    .option('--email <address>')
+    .option('--username <name>')
+    .option('--resend', 'send a new code to --email instead')
+    .action(bind(verify));
+  parent
+    .command('login')
+    .argument('[name]', 'username or e-mail address')
+    .description('log in; the session is kept in a file that only you can read')
+    .option('--password-stdin', STDIN)
+    .action(bind(login));
+  parent.command('logout').description('end the session, here and at the gateway').action(bind(logout));
+  parent.command('whoami').description('who is logged in, with what rights').action(bind(whoami));
+};
+
+/** Signs up. What is left out is asked for; the password is typed unseen, or comes by the standard input. */
+export async function signup(context: Context, options: SignupOptions): Promise<void> {
+  const username = await textOf(context, options.username, { message: 'Username', option: '--username' });
+  const email = await textOf(context, options.email, { message: 'E-mail address', option: '--email' });
+  const password = await passwordOf(context, { fromStdin: options.passwordStdin === true, repeat: true });
+  const answer = await context.session.signup({ username, email, password });
+  if (context.json) context.emit(answer);
+  else {
+    context.print(clean(answer.message));
+    context.print(`Then: npm run sluice -- verify <code> --email ${clean(email)}`);
+  }
+}
+
+/** Confirms the address, or has another code sent. */
+export async function verify(
+  context: Context,
+  givenCode: string | undefined,
+  options: VerifyOptions,
+): Promise<void> {
+  const { username } = options;
+  const email =
+    username === undefined || options.resend === true
+      ? await textOf(context, options.email, { message: 'E-mail address', option: '--email' })
+      : undefined;
+  const answer =
+    options.resend === true && email !== undefined
+      ? await context.session.resendVerification({ email })
+      : await context.session.verifyEmail({
+          code: await textOf(context, givenCode, { message: 'Code from the mail', option: 'the code' }),
+          ...(email === undefined ? { username: username ?? '' } : { email }),
+        });
+  if (context.json) context.emit(answer);
+  else context.print(clean(answer.message));
+}
+
+/** Logs in and keeps the session. */
+export async function login(
+  context: Context,
+  givenName: string | undefined,
+  options: { passwordStdin?: boolean },
+): Promise<void> {
+  const question = { message: 'Username or e-mail address', option: 'the username' };
+  const name = await textOf(context, givenName, question);
+  const password = await passwordOf(context, { fromStdin: options.passwordStdin === true });
+  const user = await context.session.login(
+    name.includes('@') ? { email: name, password } : { username: name, password },
+  );
+  if (context.json) context.emit({ user, url: context.url });
+  else context.print(`Logged in as ${clean(user.username)} at ${context.url}.`);
+}
+
+/** Ends the session. Without one there is nothing to do; with the gateway away the local half is ended all the same. */
+export async function logout(context: Context): Promise<void> {
+  let user;
+  try {
+    user = await context.session.restore();
+  } catch {
+    // Not reachable: what is stored here goes nevertheless, and the error is told below.
+  }
+  await context.session.logout();
+  if (context.json) context.emit({ loggedOut: true, user: user ?? null });
+  else context.print(user ? `Logged out ${clean(user.username)}.` : 'Nobody was logged in.');
+}
+
+interface Me {
+  user: { id: string; username: string; email?: string; role?: string; tenant_id?: number };
+  scopes?: string[];
+  partitions?: { read: string[]; write: string[] };
+}
+
+/** Says who is logged in. */
+export async function whoami(context: Context): Promise<void> {
+  await requireLogin(context);
+  const me = await context.session.request<Me>('GET', '/auth/me');
+  if (typeof me.user.username !== 'string')
+    throw new CliError(EXIT.failed, 'invalid_response', 'The gateway did not say who you are.');
+  const { user, scopes = [], partitions } = me;
+  if (context.json) {
+    context.emit({ user, scopes, partitions, url: context.url });
+    return;
+  }
+  const paper = { theme: context.theme, columns: context.output.columns };
+  const list = (names: readonly string[] = []): string => (names.length === 0 ? 'none' : names.join(' '));
+  context.print(context.theme.bold(clean(user.username)));
+  const pairs: [string, string][] = [
+    ['gateway', context.url],
+    ['e-mail', user.email ?? ''],
+    ['role', user.role ?? ''],
+    ['tenant', user.tenant_id === undefined ? '' : String(user.tenant_id)],
+    ['scopes', list(scopes)],
+    ['reads', list(partitions?.read)],
+    ['writes', list(partitions?.write)],
+  ];
+  for (const line of pairLines(
+    paper,
+    pairs.filter(([, value]) => value !== ''),
+  ))
+    context.print(line);
+}

@@ -1,0 +1,81 @@
+import { ApiError, ConnectRefused, SluiceError } from '../sdk/index.ts';
+
+/** How the process ends; docs/CLI.md says the same. 69 and 77 are those of sysexits.h. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 69, forbidden: 77 } as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** An expected end of a command: what is wrong, what to do about it, and the exit code. */
+export class CliError extends Error {
+  readonly exitCode: ExitCode;
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(exitCode: ExitCode, code: string, message: string, hint?: string) {
+    super(message);
+    this.name = 'CliError';
+    this.exitCode = exitCode;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+export const HINTS = {
+  start: 'Start a gateway with `npm start`, or name another one with --url or SLUICE_URL.',
+  silent: 'Somebody listens there but does not answer: look at the log of the gateway and at /health/ready.',
+  login: 'Log in first: npm run sluice -- login',
+  verify: 'Verify it first: npm run sluice -- verify',
+  rights: 'Ask an administrator for the right: npm run sluice -- admin users grant --help',
+  adminKey:
+    'Give the admin key with --admin-key-file or SLUICE_ADMIN_KEY, or run this beside the gateway (DATA_DIR).',
+} as const;
+
+export function usageError(message: string): CliError {
+  return new CliError(EXIT.usage, 'usage', message);
+}
+
+/** Reads whatever was thrown. The message never contains what was sent. */
+export function toFailure(error: unknown): CliError {
+  if (error instanceof CliError) return error;
+  if (error instanceof ApiError) return fromApi(error);
+  if (error instanceof ConnectRefused) return fromCode(error.code, error.message);
+  if (error instanceof SluiceError) return fromEngine(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return new CliError(EXIT.failed, 'internal', message);
+}
+
+/** A refusal by its code, as acknowledgements and connection states have it. */
+export function fromCode(code: string, message: string): CliError {
+  if (NOT_LOGGED_IN.has(code)) return new CliError(EXIT.forbidden, code, message, HINTS.login);
+  if (code === 'email_not_verified') return new CliError(EXIT.forbidden, code, message, HINTS.verify);
+  if (code === 'invalid_credentials') return new CliError(EXIT.forbidden, code, message);
+  if (code.startsWith('forbidden')) return new CliError(EXIT.forbidden, code, message, HINTS.rights);
+  return new CliError(EXIT.failed, code, message);
+}
+
+export function unreachable(message: string): CliError {
+  const hint = /\bin time\b|no answer within/.test(message) ? HINTS.silent : HINTS.start;
+  return new CliError(EXIT.unreachable, 'unreachable', message, hint);
+}
+
+const NOT_LOGGED_IN = new Set(['unauthenticated', 'invalid_token', 'token_expired', 'revoked']);
+
+function fromApi(error: ApiError): CliError {
+  const { status, code, retryAfterMs } = error;
+  if (status === 0) return unreachable(error.message.replace(/: check .*$/, '.'));
+  const faults = error.errors.map((fault) => `${fault.path}: ${fault.message}`).join('; ');
+  const message = faults === '' ? error.message : `${error.message} ${faults}`;
+  if (code === 'invalid_response' || status === 502)
+    return new CliError(EXIT.failed, code, `${message} Is this a Sluice gateway?`);
+  const known = fromCode(code, message);
+  if (known.exitCode === EXIT.failed && (status === 401 || status === 403))
+    return new CliError(EXIT.forbidden, code, message, status === 401 ? HINTS.login : HINTS.rights);
+  if (retryAfterMs === undefined) return known;
+  const wait = `Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;
+  return new CliError(known.exitCode, code, message, wait);
+}
+
+function fromEngine(error: SluiceError): CliError {
+  if (error.code === 'timeout' || error.code === 'disconnected') return unreachable(error.message);
+  return new CliError(EXIT.failed, error.code, error.message);
+}
