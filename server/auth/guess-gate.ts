@@ -7,6 +7,8 @@ export interface GuessCount {
   key: string;
   /** Asked when the count is used up: whether this caller may pass all the same. */
   isExempt?: (() => Promise<boolean>) | undefined;
+  /** Counts failures only: for 256-bit secrets, where a burst of guesses gains nothing and waiting would cost throughput. */
+  failuresOnly?: boolean | undefined;
 }
 
 /**
@@ -46,7 +48,8 @@ export function createGuessGate(): GuessGate {
       obstacle = undefined;
       for (const count of counts) {
         const failures = (await count.limiter.get(count.key))?.consumedPoints ?? 0;
-        const full = failures + (underWay.get(nameOf(count)) ?? 0) >= count.limiter.points;
+        const open = count.failuresOnly === true ? 0 : (underWay.get(nameOf(count)) ?? 0);
+        const full = failures + open >= count.limiter.points;
         if (!full || (await count.isExempt?.()) === true) continue;
         if (failures >= count.limiter.points) throw await refusalBy(count, onCount);
         obstacle ??= count;

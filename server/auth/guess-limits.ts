@@ -21,6 +21,8 @@ export interface Guess<T> {
   /** Whether the account has been used from this address before: strangers cannot lock it out there (S30). */
   isKnownAddress?: (ip: string) => Promise<boolean>;
   onCount?: CountListener | undefined;
+  /** The secret has 256 random bits: only failures count, and strangers' failures do not keep the owner out. */
+  unguessable?: boolean;
 }
 
 /** Refusals that are failed guesses; others (a full queue, a bad form) are not. */
@@ -44,12 +46,14 @@ export function createGuessLimits(config: Config): GuessLimits {
     async guard(guess) {
       const ip = guess.ip ?? '';
       const pairKey = `${guess.account} ${ip}`;
-      const isExempt = async (): Promise<boolean> => (await guess.isKnownAddress?.(ip)) === true;
+      const failuresOnly = guess.unguessable;
+      const isExempt = async (): Promise<boolean> =>
+        failuresOnly === true || (await guess.isKnownAddress?.(ip)) === true;
       const leave = await gate.enter(
         [
-          { limiter: pair, key: pairKey },
-          { limiter: address, key: ip },
-          { limiter: account, key: guess.account, isExempt },
+          { limiter: pair, key: pairKey, failuresOnly },
+          { limiter: address, key: ip, failuresOnly },
+          { limiter: account, key: guess.account, isExempt, failuresOnly },
         ],
         guess.onCount ?? (() => undefined),
       );

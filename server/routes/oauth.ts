@@ -43,8 +43,7 @@ function withClient(deps: OAuthDeps, handle: ClientHandler): Middleware {
       account: `client ${credentials.clientId}`,
       ip: caller.ip,
       attempt: () => authenticateClient(core, credentials, caller),
-      // 256-bit secrets cannot be guessed: strangers' failures must not keep the client itself out
-      isKnownAddress: () => Promise.resolve(true),
+      unguessable: true,
       onCount: showCounts(ctx),
     });
     if (client.ratePerMinute !== null) {

@@ -218,6 +218,15 @@ describe('OAuth clients and tokens', () => {
     expect(Number(answers[2]!.headers.get('retry-after'))).to.be.within(1, 60);
   });
 
+  it('failed client authentications are limited per client and address; another client is not touched', async () => {
+    const statuses = [];
+    for (let i = 0; i < 6; i += 1)
+      statuses.push((await token(gateway, { ...client, secret: 'wrong' })).status);
+    const elsewhere = await createClient(gateway);
+    expect(statuses).to.deep.equal([401, 401, 401, 401, 401, 429]);
+    expect((await token(gateway, elsewhere)).status).to.equal(200);
+  });
+
   it('50 token requests of one client at once all succeed: bursts of right secrets are not guesses', async () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => token(gateway, client)));
     expect(new Set(answers.map((answer) => answer.status))).to.deep.equal(new Set([200]));
