@@ -207,7 +207,7 @@ function settleRecord(
   }: { batchId: string; collection: string; id: string; version: number | undefined },
 ): void {
   ledger.settlePending(batchId, collection, id, version);
-  ledger.defer(collection, id);
+  if (version === undefined) ledger.defer(collection, id);
   const stored = storedVersion(database, collection, id);
   // It may have come down before its verdict.
   if (version !== undefined && stored >= version) ledger.clearPending(collection, id, stored);

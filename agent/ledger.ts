@@ -1,3 +1,4 @@
+import type { RecordData } from '../protocol/sync.ts';
 import type { Database } from '../sdk/file-store.ts';
 import type { Row } from './literal.ts';
 import { parseRow, quoteName } from './literal.ts';
@@ -42,13 +43,16 @@ export interface Ledger {
   addPending(batchId: string, collection: string, id: string): void;
   settlePending(batchId: string, collection: string, id: string, version: number | undefined): void;
   clearPending(collection: string, id: string, version: number): void;
-  /** Records whose latest state could not be applied yet. */
+  /** A record whose latest state could not be applied yet. */
   defer(collection: string, id: string): void;
   undefer(collection: string, id: string): void;
+  /** Those that nothing of our own holds up any more. */
   deferred(): { collection: string; id: string }[];
   refuse(refusal: LocalRefusal, at: string): void;
   refusedCount(): number;
   refused(limit: number): (LocalRefusal & { n: number; at: string })[];
+  /** The record as it last came down. */
+  findData(collection: string, id: string): RecordData | undefined;
   lookup(table: string, on: Row, columns: readonly string[]): Row | undefined;
 }
 
@@ -138,12 +142,19 @@ function toCaptured(row: CaptureRow, layouts: Map<string, string[]>): CapturedRo
   return { n, token, op, table, old: read(row.old), new: read(row.new) };
 }
 
-function knownPart(sql: Sql): Pick<Ledger, 'isKnown' | 'remember' | 'forget' | 'isSeen' | 'see' | 'unsee'> {
+function knownPart(
+  sql: Sql,
+): Pick<Ledger, 'isKnown' | 'findData' | 'remember' | 'forget' | 'isSeen' | 'see' | 'unsee'> {
   return {
     isKnown(collection, id) {
       const select = `SELECT 1 FROM sluice_agent_known WHERE collection = ?1 AND id = ?2
         UNION ALL SELECT 1 FROM sluice_records WHERE collection = ?1 AND id = ?2 LIMIT 1`;
       return sql(select).get(collection, id) !== undefined;
+    },
+    findData(collection, id) {
+      const select = 'SELECT data FROM sluice_records WHERE collection = ? AND id = ?';
+      const row = sql(select).get(collection, id) as { data: string } | undefined;
+      return row && (JSON.parse(row.data) as RecordData);
     },
     remember(collection, id) {
       sql('INSERT INTO sluice_agent_known (collection, id) VALUES (?, ?) ON CONFLICT DO NOTHING').run(
@@ -203,7 +214,10 @@ function deferredPart(sql: Sql): Pick<Ledger, 'defer' | 'undefer' | 'deferred'> 
       sql('DELETE FROM sluice_agent_deferred WHERE collection = ? AND id = ?').run(collection, id);
     },
     deferred: () =>
-      sql('SELECT collection, id FROM sluice_agent_deferred').all() as { collection: string; id: string }[],
+      sql(
+        `SELECT collection, id FROM sluice_agent_deferred d WHERE NOT EXISTS
+         (SELECT 1 FROM sluice_agent_pending p WHERE p.collection = d.collection AND p.id = d.id)`,
+      ).all() as { collection: string; id: string }[],
   };
 }
 

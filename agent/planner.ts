@@ -15,6 +15,7 @@ export interface Knowledge {
   /** Rows from before the agent are still being queued: what belongs to them comes with them. */
   backfilling: boolean;
   isKnown(collection: string, id: string): boolean;
+  findData(collection: string, id: string): RecordData | undefined;
   remember(collection: string, id: string): void;
   isSeen(act: string, key: string): boolean;
   see(act: string, key: string): void;
@@ -203,12 +204,10 @@ function planRecord(planner: Planner, unit: RecordUnit): void {
   else planner.plan.batches.push(batchOf(unit, [mutation], [row]));
 }
 
-function writeOf(
-  { knowledge, created }: Planner,
-  { mapping, row }: RecordUnit,
-  after: Row,
-): Mutation | undefined {
+function writeOf(planner: Planner, unit: RecordUnit, after: Row): Mutation | undefined {
+  const { knowledge } = planner;
   const { partition } = knowledge;
+  const { mapping } = unit;
   const { collection } = mapping;
   const id = toId(mapping.id, partition, after);
   const data = toFields(mapping.fields, after);
@@ -216,13 +215,25 @@ function writeOf(
     knowledge.remember(collection, id);
     return { collection, id, op: 'put', partition, data: { ...mapping.constants, ...data } };
   }
-  const before = row.old ? toFields(mapping.fields, row.old) : created.get(`${collection}\n${id}`);
+  const before = dataBefore(planner, unit, id);
+  // Created by a movement, with the very look-up: what has changed since then has been captured by itself.
+  if (!before && mapping.shared) return undefined;
   const set = Object.fromEntries(Object.entries(data).filter(([field, value]) => before?.[field] !== value));
   const unset = Object.keys(mapping.fields).filter(
     (field) => !(field in data) && before?.[field] !== undefined,
   );
   if (Object.keys(set).length + unset.length === 0) return undefined;
   return { collection, id, op: 'patch', partition, set, ...(unset.length === 0 ? {} : { unset }) };
+}
+
+/** What the centre has of a known record, as far as we know. */
+function dataBefore(
+  { knowledge, created }: Planner,
+  { mapping, row }: RecordUnit,
+  id: string,
+): RecordData | undefined {
+  if (row.old) return toFields(mapping.fields, row.old);
+  return created.get(`${mapping.collection}\n${id}`) ?? knowledge.findData(mapping.collection, id);
 }
 
 function removalOf({ knowledge }: Planner, { mapping, row }: RecordUnit): Mutation | undefined {

@@ -76,7 +76,8 @@ class FileReporter implements Reporter {
   }
 
   wait(state: string): void {
-    if (this.#waiting !== state) this.#deps.log.warn(state, { database: this.#deps.database });
+    const { log, database } = this.#deps;
+    if (this.#waiting !== state) log[state === 'stopped' ? 'info' : 'warn'](state, { database });
     this.#session = undefined;
     this.#waiting = state;
   }
