@@ -31,7 +31,7 @@ describe('web: for everybody', function () {
       expect(await audit(page, lowContrast), 'log in').to.deep.equal([]);
       await enterGranted(visitor, `qendrim-${scheme}`);
       await gateway.push('branch-1', [invoice(), invoice({ kind: 'credit', total: '-1.00' })]);
-      await gateway.push('branch-1', [stock('branch-1', 'A', -1), stock('branch-1', 'B', 3)]);
+      await gateway.push('branch-1', [stock(scheme, 'A', -1), stock(scheme, 'B', 3)]);
       for (const status of ['draft', 'placed', 'confirmed', 'shipped', 'delivered', 'cancelled'])
         await gateway.push('branch-1', [order({ status })]);
       await page.getByLabel(/Account of/).click();

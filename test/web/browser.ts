@@ -12,7 +12,7 @@ export interface Visitor {
   strangers: string[];
 }
 
-export const PASSWORD = 'a long sentence nobody guesses';
+const PASSWORD = 'a long sentence nobody guesses';
 
 const ARGS = [
   '--headless',

@@ -6,3 +6,8 @@ export function findChromium(): string | undefined {
     (path): path is string => path !== undefined && path !== '' && existsSync(path),
   );
 }
+
+/** WEB_TEST_GATEWAY: `real`, or `fake` to work on the page without one. */
+export function gatewayKind(): 'real' | 'fake' {
+  return process.env['WEB_TEST_GATEWAY'] === 'real' ? 'real' : 'fake';
+}

@@ -1,5 +1,7 @@
 import type { Mutation } from '../../protocol/sync.ts';
+import { gatewayKind } from './config.ts';
 import { startFakeGateway } from './fake/gateway.ts';
+import { startRealGateway } from './real/gateway.ts';
 
 /** What the tests of the page need from the gateway under test. */
 export interface GatewayUnderTest {
@@ -23,5 +25,5 @@ export interface GatewayUnderTest {
 
 /** The one place that decides which gateway the page is tried on. */
 export function startGateway(): Promise<GatewayUnderTest> {
-  return startFakeGateway();
+  return gatewayKind() === 'real' ? startRealGateway() : startFakeGateway();
 }

@@ -10,6 +10,8 @@ describe('web: a working day', function () {
     const visitor = await visit();
     await enter(visitor, 'arta');
     await visitor.page.getByText('npm run sluice -- admin users grant --username arta').waitFor();
+    const note = visitor.page.getByRole('note');
+    expect(await note.evaluate((element) => element.scrollHeight - element.clientHeight)).to.equal(0);
     await visitor.gateway.grant('arta');
     await visitor.page.reload();
     await isLive(visitor.page);

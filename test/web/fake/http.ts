@@ -5,7 +5,7 @@ import { ERRORS, type ErrorCode } from '../../../protocol/errors.ts';
 import { newCode, type People, type Person } from './people.ts';
 
 /** The strictest policy the page works under; the gateway sends the same. */
-export const CSP =
+const CSP =
   "default-src 'self'; connect-src 'self'; img-src 'self'; style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const ROOT = join(import.meta.dirname, '../../../dist/web');

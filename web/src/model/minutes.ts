@@ -1,4 +1,4 @@
-export const MINUTES = 60;
+const MINUTES = 60;
 const MINUTE_MS = 60_000;
 
 /** Invoices per minute by the time the gateway took them, for the last hour. */

@@ -5,7 +5,7 @@ import { createStockPivot, type StockPivot } from './stock.ts';
 import { createVersionedList, type VersionedList } from './versioned-list.ts';
 
 export const COLLECTIONS = ['fatura', 'stoku', 'porosia'] as const;
-export type Collection = (typeof COLLECTIONS)[number];
+type Collection = (typeof COLLECTIONS)[number];
 
 export interface InvoiceRow {
   id: string;
