@@ -5,6 +5,9 @@ import type { AddressInfo } from 'node:net';
 import type { Server as IoServer } from 'socket.io';
 import { startIdentity } from './auth/identity.ts';
 import type { Identity } from './auth/identity.ts';
+import { serveChat } from './chat/chat.ts';
+import type { ChatDeps } from './chat/connection.ts';
+import { startPresence } from './chat/presence.ts';
 import type { Config } from './config.ts';
 import { openDatabase } from './db.ts';
 import type { Database } from './db.ts';
@@ -49,7 +52,7 @@ export interface App {
  * when a later part fails.
  */
 export async function createApp(options: AppOptions): Promise<App> {
-  const stops: (() => Promise<unknown> | undefined)[] = [];
+  const stops: Stops = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= stopAll(stops);
@@ -63,32 +66,19 @@ export async function createApp(options: AppOptions): Promise<App> {
   }
 }
 
-type Stops = (() => Promise<unknown> | undefined)[];
+type Stops = (() => Promise<unknown> | void)[];
 
 async function stopAll(stops: Stops): Promise<void> {
   for (const stop of stops.reverse()) await stop();
 }
 
 async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'close'>> {
-  const { config, log, faults = {}, progress = () => undefined } = options;
-  await mkdir(config.DATA_DIR, { recursive: true, mode: 0o700 });
-  const databaseUrl = config.DATABASE_URL ?? (await startOwnDatabase(config, stops, progress));
-  progress('bringing the schema up to date');
-  const db = await openDatabase({ url: databaseUrl });
-  stops.push(() => db.close());
-  const bus = await startHints({ databaseUrl, redisUrl: config.REDIS_URL, log });
-  stops.push(() => bus.close());
-  const hints = faults.hints?.(bus) ?? bus;
+  const { config, log, faults = {} } = options;
+  const { db, hints } = await openStores(options, stops);
   const http = createServer();
   const issuer = (): string => config.PUBLIC_URL?.replace(/\/$/, '') ?? listeningUrl(http, config.HOST);
-  const identity = await startIdentity({
-    db,
-    config,
-    log,
-    hints,
-    issuer,
-    ...(options.console ? { console: options.console } : {}),
-  });
+  const mailTo = options.console ? { console: options.console } : {};
+  const identity = await startIdentity({ db, config, log, hints, issuer, ...mailTo });
   stops.push(() => identity.close());
   const allowOrigin = createOriginCheck(config, issuer);
   const io = createIo(http, allowOrigin);
@@ -102,28 +92,48 @@ async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'clos
     emitToRoom: (room, frame) => void io.of('/sync').local.to(room).emit('sync:delta', frame),
   });
   stops.push(() => sync.close());
-  serveSync(io, { identity, sync, log, metrics, trustProxy: config.TRUST_PROXY });
-  const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc());
-  let accepting = true;
-  const { handle } = createHttp({
-    config,
-    db,
-    identity,
-    sync,
-    metrics,
-    log,
-    issuer,
-    allowOrigin,
-    accepting: () => accepting,
-  });
+  serveSockets(io, { identity, sync, db, hints, log, metrics, trustProxy: config.TRUST_PROXY }, stops);
+  let isDraining = false;
+  const accepting = (): boolean => !isDraining;
+  const { handle } = createHttp({ config, db, identity, sync, metrics, log, issuer, allowOrigin, accepting });
   http.on('request', handle);
   stops.push(async () => {
-    accepting = false;
-    stopWatch();
+    isDraining = true;
     await closeSockets(io, http, sync);
   });
   await listen(http, config);
   return { url: listeningUrl(http, config.HOST), db, identity, sync, adminKeyFile: identity.adminKeyFile };
+}
+
+/** What everything else stands on: the database, migrated, and the bus between nodes. */
+async function openStores(options: AppOptions, stops: Stops): Promise<{ db: Database; hints: Hints }> {
+  const { config, log, faults = {}, progress = () => undefined } = options;
+  await mkdir(config.DATA_DIR, { recursive: true, mode: 0o700 });
+  const url = config.DATABASE_URL ?? (await startOwnDatabase(config, stops, progress));
+  progress('bringing the schema up to date');
+  const db = await openDatabase({ url });
+  stops.push(() => db.close());
+  const bus = await startHints({ databaseUrl: url, redisUrl: config.REDIS_URL, log });
+  stops.push(() => bus.close());
+  return { db, hints: faults.hints?.(bus) ?? bus };
+}
+
+type SocketParts = Omit<ChatDeps, 'login' | 'presence' | 'identity'> & { identity: Identity };
+
+/** Both namespaces, and the watch over readers that have stalled. */
+function serveSockets(io: IoServer, parts: SocketParts, stops: Stops): void {
+  const { identity, db, hints, log, metrics } = parts;
+  const presence = startPresence({ db, hints, log });
+  stops.push(() => presence.close());
+  serveSync(io, { ...parts, presence });
+  const login: ChatDeps['login'] = (name, password, from) =>
+    identity.logIn({ name, password, app: 'chat' }, from);
+  const chat = serveChat(io, { ...parts, presence, login });
+  const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc());
+  stops.push(() => {
+    chat.close();
+    stopWatch();
+  });
 }
 
 async function startOwnDatabase(

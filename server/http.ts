@@ -12,8 +12,16 @@ import type { Metrics } from './metrics.ts';
 import { accessLog } from './middleware/access-log.ts';
 import { problemDetails } from './middleware/errors.ts';
 import { requestId } from './middleware/request-id.ts';
+import { createRateLimits } from './middleware/rate-limit.ts';
+import { adminClientRoutes } from './routes/admin-clients.ts';
+import { adminUserRoutes } from './routes/admin-users.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { devMailRoutes } from './routes/dev-mail.ts';
 import { healthRoutes } from './routes/health.ts';
+import { oauthRoutes } from './routes/oauth.ts';
+import { peopleRoutes } from './routes/people.ts';
 import { servePage } from './routes/spa.ts';
+import { wellKnownRoutes } from './routes/well-known.ts';
 import type { Sync } from './sync/sync.ts';
 
 export interface HttpDeps {
@@ -51,7 +59,19 @@ export function createHttp(deps: HttpDeps): {
       parsedMethods: WITH_BODY,
     }),
   );
-  for (const router of [healthRoutes(deps)]) {
+  const limits = createRateLimits(deps.config);
+  const { identity } = deps;
+  const routers = [
+    healthRoutes(deps),
+    wellKnownRoutes({ identity }),
+    peopleRoutes({ identity, limits }),
+    oauthRoutes({ identity, limits }),
+    adminClientRoutes({ identity, limits }),
+    adminUserRoutes({ identity, limits }),
+    auditRoutes({ identity, limits }),
+    devMailRoutes({ identity }),
+  ];
+  for (const router of routers) {
     app.use(router.routes()).use(router.allowedMethods());
   }
   const callback = app.callback();
