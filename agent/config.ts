@@ -18,6 +18,7 @@ const file = z.strictObject({
   backfill: z.boolean().default(true).describe('Queue the rows that were there before the agent.'),
   pollMs: z.number().int().min(20).max(10_000).default(75),
   busyTimeoutMs: z.number().int().min(100).max(10_000).default(2_500),
+  reconnectCapMs: z.number().int().min(100).max(300_000).default(30_000),
   mapping,
 });
 
@@ -31,6 +32,8 @@ export interface AgentConfig {
   backfill: boolean;
   pollMs: number;
   busyTimeoutMs: number;
+  /** The longest pause between two tries to connect. */
+  reconnectCapMs: number;
   mapping: Mapping;
 }
 

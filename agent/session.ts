@@ -124,6 +124,7 @@ async function openStore(
 function createClient({ config, tokens, engine }: SessionDeps, store: FileStore): SyncClient {
   const collections = [...new Set(config.mapping.down.map((one) => one.collection))];
   return createSyncClient({
+    backoff: { capMs: config.reconnectCapMs },
     ...engine,
     url: config.gateway,
     tokens,

@@ -125,6 +125,19 @@ describe('agent: capture', () => {
     expect(await centreBooks(gateway, 'tirana')).to.deep.equal(localBooks(branch));
   });
 
+  it('[P4] a backlog of many thousand rows is moved act by act, none of them torn', async function () {
+    this.timeout(60_000);
+    await settled(gateway, branch.start());
+    await branch.stop();
+    for (let at = 0; at < 90; at += 1) {
+      const lines = Array.from({ length: 40 }, (_, line) => item(`S${(at * 7 + line) % 300}`, 1 + line));
+      sellInvoice(branch.erp, invoice(`N${at}`, lines));
+    }
+    await settled(gateway, branch.start());
+    expect(await centreBooks(gateway, 'tirana')).to.deep.equal(localBooks(branch));
+    expect(branch.lines.filter((line) => line.event === 'refused_here')).to.deep.equal([]);
+  });
+
   it('a sale costs no version but its own', async () => {
     const agent = branch.start();
     sellMany(branch.erp, 21);

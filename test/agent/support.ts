@@ -40,6 +40,7 @@ export function createBranch(url: string, partition: string, changes: Partial<Ag
     backfill: true,
     pollMs: 20,
     busyTimeoutMs: 2_500,
+    reconnectCapMs: 30_000,
     mapping: mapping.parse(example['mapping']),
     ...changes,
   };
