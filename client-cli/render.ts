@@ -129,7 +129,7 @@ export function snapshotText(received: number): string {
 export function recordLines({ theme }: Paper, record: StoredRecord): string[] {
   const { collection, id, partition, recordVersion, data } = record;
   const head = `${theme.bold(`${clean(collection)} ${clean(id)}`)}  ${theme.dim(`partition ${clean(partition)}, version ${recordVersion}`)}`;
-  return [head, ...clean2(JSON.stringify(data, null, 2))];
+  return [head, ...jsonLines(JSON.stringify(data, null, 2))];
 }
 
 export function recordTable(paper: Paper, records: readonly StoredRecord[]): string[] {
@@ -255,7 +255,7 @@ function statusColour(theme: Theme, cell: string): string {
   return word === 'offline' ? theme.dim(cell) : theme.yellow(cell);
 }
 
-function clean2(json: string): string[] {
+function jsonLines(json: string): string[] {
   return json.split('\n').map(clean);
 }
 
@@ -277,7 +277,12 @@ function delta(value: number): string {
   return value > 0 ? `+${value}` : signed(value);
 }
 
-/** Configuration of a branch agent with its credentials, as JSON to copy. */
-export function agentSnippet(gateway: { url: string; clientId: string; clientSecret: string }): string[] {
-  return clean2(JSON.stringify({ gateway }, null, 2));
+/** The gateway's part of a branch agent's configuration, as JSON to copy. */
+export function agentSnippet(agent: {
+  gateway: string;
+  clientId: string;
+  clientSecret: string;
+  partition?: string;
+}): string[] {
+  return jsonLines(JSON.stringify(agent, null, 2));
 }

@@ -92,8 +92,10 @@ export async function createClient(context: Context, options: CreateOptions): Pr
     ['partitions', partition.join(' ') || 'none: grant one with --partition'],
   ]);
   context.print(`\n${context.theme.yellow('The secret is not shown again: store it now.')}`);
-  context.print('For the configuration of a branch agent:\n');
-  for (const line of agentSnippet({ url, clientId: client_id, clientSecret: client_secret }))
+  context.print('For the configuration of its agent (a file that only the agent may read):\n');
+  const own = partition.find((grant) => /^[^*]+$/.test(grant) && !grant.endsWith(':read'));
+  const agent = { gateway: url, clientId: client_id, clientSecret: client_secret };
+  for (const line of agentSnippet({ ...agent, ...(own !== undefined && { partition: own }) }))
     context.print(line);
 }
 
