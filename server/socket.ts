@@ -13,6 +13,7 @@ import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { clientAddress, createPace, watchExpiry } from './sockets/guards.ts';
 import type { Doorkeeper } from './sockets/guards.ts';
+import { isOverfull } from './sockets/drain-watch.ts';
 import { parseMessage } from './sync/messages.ts';
 import type { FrameSink } from './sync/subscriber.ts';
 import type { Sync, SyncSession } from './sync/sync.ts';
@@ -27,6 +28,7 @@ export interface SocketDeps {
   trustProxy: boolean;
 }
 
+type Writable = Parameters<typeof isOverfull>[0];
 type SyncSocket = Socket<SyncClientEvents, SyncServerEvents, Record<never, never>, SocketData>;
 export type SyncNamespace = Namespace<SyncClientEvents, SyncServerEvents, Record<never, never>, SocketData>;
 
@@ -238,11 +240,16 @@ async function hello(connection: Connection, body: unknown): Promise<wire.HelloR
   connection.session = session;
   if (principal.kind === 'client' && deps.presence) {
     connection.leave = deps.presence.connected(principal, () => ({
-      queue: message.app?.queue,
+      queue: queueOf(connection, message.app?.queue),
       lag: session.lag,
     }));
   }
   return session.reply;
+}
+
+/** What its outbox holds, as far as can be told from here: what it said at hello, less what has come since. */
+function queueOf({ pushes, pushesInFlight }: Connection, atHello: number | undefined): number | undefined {
+  return atHello === undefined ? undefined : Math.max(0, atHello - pushes) + pushesInFlight;
 }
 
 function requireFirst({ session }: Connection): void {
@@ -252,7 +259,12 @@ function requireFirst({ session }: Connection): void {
 async function push(connection: Connection, body: unknown): Promise<wire.PushVerdict> {
   const { deps, ip, session } = connection;
   if (!session) throw new AppError('hello_required');
-  if (connection.pushesInFlight >= PUSHES_IN_FLIGHT) throw new AppError('busy', { retryAfterMs: 100 });
+  // a reader that has stalled while it goes on pushing would pile up verdicts here
+  if (
+    connection.pushesInFlight >= PUSHES_IN_FLIGHT ||
+    isOverfull(connection.socket.conn as unknown as Writable)
+  )
+    throw new AppError('busy', { retryAfterMs: 100 });
   const batch = parseMessage(wire.push, body);
   if (batch.mutations.length > session.maxMutations) {
     throw new AppError('payload_too_large', {
@@ -298,7 +310,7 @@ async function refresh(
   expiry: ReturnType<typeof watchExpiry>,
 ): Promise<string> {
   const { token } = parseMessage(wire.authRefresh, body);
-  const renewed = await connection.deps.identity.authenticate(token);
+  const renewed = await connection.deps.identity.authenticate(token, { ip: connection.ip });
   const same =
     renewed.sessionId === connection.principal.sessionId ||
     principalKey(renewed) === principalKey(connection.principal);

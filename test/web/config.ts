@@ -7,7 +7,7 @@ export function findChromium(): string | undefined {
   );
 }
 
-/** WEB_TEST_GATEWAY: `real`, or `fake` to work on the page without one. */
+/** The real gateway, unless WEB_TEST_GATEWAY is `fake`: to work on the page without one. */
 export function gatewayKind(): 'real' | 'fake' {
-  return process.env['WEB_TEST_GATEWAY'] === 'real' ? 'real' : 'fake';
+  return process.env['WEB_TEST_GATEWAY'] === 'fake' ? 'fake' : 'real';
 }

@@ -96,7 +96,9 @@ describe('web: a working day', function () {
     await enterGranted(visitor, 'edi');
     await gateway.push('branch-7', [invoice()]);
     await openSection(page, 'People');
-    await page.getByRole('listitem').filter({ hasText: 'branch-7' }).filter({ hasText: 'queue 0' }).waitFor();
+    // an agent's figures are renewed with its lease, every 10 s
+    const agent = page.getByRole('listitem').filter({ hasText: 'branch-7' }).filter({ hasText: 'queue 0' });
+    await agent.waitFor({ timeout: 20_000 });
     await page.getByLabel('Account of edi').click();
     await page.getByLabel('My status').selectOption('busy');
     await page.getByRole('listitem').filter({ hasText: 'edi' }).filter({ hasText: 'Busy' }).waitFor();
