@@ -84,19 +84,28 @@ export async function createClient(context: Context, options: CreateOptions): Pr
     context.emit({ client_id, client_secret, url, ...(client && { client }) });
     return;
   }
+  const scopes = (scope ?? DEFAULT_SCOPES).join(' ');
   context.print(`Created the client ${context.theme.bold(clean(name))}.\n`);
   showPairs(context, [
     ['client id', client_id],
     ['client secret', client_secret],
-    ['scopes', (scope ?? DEFAULT_SCOPES).join(' ')],
+    ['scopes', scopes],
     ['partitions', partition.join(' ') || 'none: grant one with --partition'],
   ]);
+  showSnippet(context, { gateway: url, clientId: client_id, clientSecret: client_secret }, partition);
+}
+
+function showSnippet(
+  context: Context,
+  agent: { gateway: string; clientId: string; clientSecret: string },
+  grants: readonly string[],
+): void {
   context.print(`\n${context.theme.yellow('The secret is not shown again: store it now.')}`);
   context.print('For the configuration of its agent (a file that only the agent may read):\n');
-  const own = partition.find((grant) => /^[^*]+$/.test(grant) && !grant.endsWith(':read'));
-  const agent = { gateway: url, clientId: client_id, clientSecret: client_secret };
-  for (const line of agentSnippet({ ...agent, ...(own !== undefined && { partition: own }) }))
-    context.print(line);
+  // An agent writes one partition: the first that it may write.
+  const partition = grants.find((grant) => !grant.startsWith('*') && !grant.endsWith(':read'));
+  const lines = agentSnippet({ ...agent, ...(partition !== undefined && { partition }) });
+  for (const line of lines) context.print(line);
 }
 
 export async function listClients(context: Context, options: AdminOptions): Promise<void> {

@@ -22,6 +22,7 @@ export interface FakeHouse {
   messages: ChatMessage[];
   presence: Presence[];
   statuses: unknown[];
+  /** Connections: of chat, and of /sync those that have said hello. */
   sockets(): number;
   change(change: Partial<Change> & Pick<Change, 'collection' | 'id'>): void;
   /** Somebody else writes. */
@@ -75,7 +76,7 @@ class House implements FakeHouse {
   }
 
   sockets(): number {
-    return this.#io.of('/').sockets.size + this.#io.of('/sync').sockets.size;
+    return this.#io.of('/').sockets.size + (this.#io.of('/sync').adapter.rooms.get('greeted')?.size ?? 0);
   }
 
   cut(): void {
@@ -104,7 +105,10 @@ class House implements FakeHouse {
       ...{ at: '2026-11-20T12:04:31.000Z', by: { principal: 'agent' } },
       ...change,
     };
-    this.#io.of('/sync').emit('sync:delta', { from, to: `e.${version}`, more: false, changes: [full] });
+    this.#io
+      .of('/sync')
+      .to('greeted')
+      .emit('sync:delta', { from, to: `e.${version}`, more: false, changes: [full] });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -197,6 +201,7 @@ class House implements FakeHouse {
       ack({ ok: true, epoch: 'e', head, lastSeq: 0, mode: 'snapshot', credits: 8, serverTime });
       const records = this.records.filter((record) => names.includes(record.collection));
       socket.emit('sync:snapshot', { page: 'p1', at: `e.${head}`, more: false, records });
+      void socket.join('greeted');
     });
   }
 
