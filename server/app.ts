@@ -66,7 +66,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   }
 }
 
-type Stops = (() => Promise<unknown> | void)[];
+type Stops = (() => unknown)[];
 
 async function stopAll(stops: Stops): Promise<void> {
   for (const stop of stops.reverse()) await stop();
