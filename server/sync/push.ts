@@ -49,6 +49,8 @@ export interface Pusher {
 
 /** Creates the write path: one queue a tenant, each working in commit groups (docs/PROTOCOL.md, "Group commit"). */
 export function createPusher(deps: PushDeps): Pusher {
+  // the pool listens only while a connection is idle: the last error of one that is thrown away would end the process
+  deps.pool.on('connect', (client) => client.on('error', () => undefined));
   const queues = new Map<number, GroupQueue<Submission, PushVerdict>>();
   const queueOf = (tenantId: number): GroupQueue<Submission, PushVerdict> => {
     const queue = queues.get(tenantId) ?? new GroupQueue((group) => runGroup(deps, tenantId, group));
@@ -157,7 +159,7 @@ async function commitGroup(
 ): Promise<(PushVerdict | Error)[]> {
   const tx = await deps.pool.connect();
   let broken: Error | undefined;
-  // a connection that dies between two statements says so here; unheard, it would end the process
+  // a connection that dies between two statements says so here
   const onError = (error: Error): void => void (broken = error);
   tx.on('error', onError);
   try {
