@@ -12,7 +12,7 @@ const decimal = fc
   });
 
 /** fast-check prints the seed and the smallest counterexample when a property fails. */
-const holds = (property: fc.IRawProperty<unknown>): void => fc.assert(property, { numRuns: 300 });
+const holds = (property: fc.IRawProperty<unknown, false>): void => fc.assert(property, { numRuns: 300 });
 
 describe('protocol: decimals and canonical JSON', () => {
   it('[PO7] sums commute, associate and cancel', () =>

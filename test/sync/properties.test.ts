@@ -112,7 +112,7 @@ function knowable(batches: Batch[], head: number): Batch[] {
   }));
 }
 
-const holds = (property: fc.IRawProperty<unknown>): void => fc.assert(property, { numRuns: 400 });
+const holds = (property: fc.IRawProperty<unknown, false>): void => fc.assert(property, { numRuns: 400 });
 
 describe('sync: properties', () => {
   it('[PU13] [V1] a group of batches gets what its batches would get one by one', () =>
