@@ -14,8 +14,9 @@ import type { Metrics } from './metrics.ts';
 import { clientAddress, createPace, watchExpiry } from './sockets/guards.ts';
 import type { Doorkeeper } from './sockets/guards.ts';
 import { isOverfull } from './sockets/drain-watch.ts';
+import { frameSink } from './sockets/frame-sink.ts';
+import { authenticateHandshake, toConnectError } from './sockets/handshake.ts';
 import { parseMessage } from './sync/messages.ts';
-import type { FrameSink } from './sync/subscriber.ts';
 import type { Sync, SyncSession } from './sync/sync.ts';
 
 export interface SocketDeps {
@@ -62,7 +63,7 @@ export function serveSync(io: Server, deps: SocketDeps): SyncNamespace {
   namespace.use((socket, next) => {
     authenticate(socket, deps).then(
       () => next(),
-      (error: unknown) => next(connectError(toAppError(error))),
+      (error: unknown) => next(toConnectError(toAppError(error))),
     );
   });
   namespace.on('connection', (socket) => serve(socket, deps));
@@ -70,16 +71,7 @@ export function serveSync(io: Server, deps: SocketDeps): SyncNamespace {
 }
 
 async function authenticate(socket: SyncSocket, deps: SocketDeps): Promise<void> {
-  const { token } = socket.handshake.auth;
-  if (typeof token !== 'string' || token === '') throw new AppError('unauthenticated');
-  const ip = clientAddress(socket.handshake, deps.trustProxy);
-  socket.data.principal = await deps.identity.authenticate(token, { ip });
-}
-
-function connectError(error: AppError): Error {
-  const refusal = new Error(error.message) as Error & { data: unknown };
-  refusal.data = toWireError(error);
-  return refusal;
+  socket.data.principal = await authenticateHandshake(socket.handshake, deps);
 }
 
 function serve(socket: SyncSocket, deps: SocketDeps): void {
@@ -336,15 +328,6 @@ async function rereadRights(connection: Connection): Promise<void> {
   } catch (error) {
     closeWith(connection, toAppError(error).code);
   }
-}
-
-function frameSink(socket: SyncSocket): FrameSink {
-  return {
-    sendDelta: (frame) => void socket.emit('sync:delta', frame),
-    sendSnapshot: (frame) => void socket.emit('sync:snapshot', frame),
-    joinRoom: (room) => void socket.join(room),
-    leaveRoom: (room) => void socket.leave(room),
-  };
 }
 
 function closeWith(connection: Connection, code: ErrorCode): void {

@@ -193,7 +193,35 @@ async function sayHello(
   const lastSeq = await registerClient(context.deps.db, origin.principal, hello);
   const feed = await context.follow(tenantId);
   const start = await decideStart(context.deps.db, feed, scope, hello.cursor);
-  let subscriber = new Subscriber(feed, sink, scope, start);
+  const reply: HelloReply = {
+    ok: true,
+    epoch: feed.epoch,
+    head: feed.head.version,
+    lastSeq,
+    mode: start.mode,
+    credits: LIMITS.creditFrames,
+    serverTime: new Date().toISOString(),
+  };
+  return createSession(context, {
+    feed,
+    sink,
+    hello,
+    reply,
+    subscriber: new Subscriber(feed, sink, scope, start),
+  });
+}
+
+interface SessionStart {
+  feed: Feed;
+  sink: FrameSink;
+  hello: Hello;
+  reply: HelloReply;
+  subscriber: Subscriber;
+}
+
+function createSession({ collections }: HelloContext, start: SessionStart): SyncSession {
+  const { feed, sink, hello, reply } = start;
+  let { subscriber } = start;
   let requested: readonly Subscription[] = hello.subscribe;
   let closed = false;
   let started = false;
@@ -204,15 +232,7 @@ async function sayHello(
     feed.add(subscriber);
   };
   return {
-    reply: {
-      ok: true,
-      epoch: feed.epoch,
-      head: feed.head.version,
-      lastSeq,
-      mode: start.mode,
-      credits: LIMITS.creditFrames,
-      serverTime: new Date().toISOString(),
-    },
+    reply,
     clientId: hello.clientId,
     incarnation: hello.incarnation,
     maxMutations: Math.min(hello.limits?.batchMutations ?? LIMITS.batchMutations, LIMITS.batchMutationsMax),
@@ -231,12 +251,12 @@ async function sayHello(
       return requested;
     },
     subscribe(principal, subscriptions) {
-      const next = createScope(principal, context.collections, subscriptions);
+      const next = createScope(principal, collections, subscriptions);
       requested = subscriptions;
       restart(next);
     },
     rescope(principal) {
-      const next = createScope(principal, context.collections, requested);
+      const next = createScope(principal, collections, requested);
       const changed = next.key !== subscriber.scope.key;
       if (changed) restart(next);
       return changed;

@@ -139,9 +139,9 @@ describe('faults: several nodes on one database', () => {
         tx.release();
       }
     };
-    let writing = true;
-    const work = Promise.all(Array.from({ length: 32 }, write)).then(() => (writing = false));
-    while (writing) await read();
+    const state = { writing: true };
+    const work = Promise.all(Array.from({ length: 32 }, write)).then(() => (state.writing = false));
+    while (state.writing) await read();
     await work;
     await read();
     const { rows } = await pool.query<{ id: number }>('SELECT id FROM naive ORDER BY id');

@@ -217,8 +217,14 @@ function createWireClient(socket: Socket, options: WireOptions): WireClient {
       return new Promise((resolve, reject) => {
         // in the callback, not behind an await: the first frames may come in the same read as the answer
         socket.timeout(10_000).emit('sync:hello', body, (error: Error | null, reply: HelloAck) => {
-          if (error) return reject(error);
-          if (!reply.ok) return reject(Object.assign(new Error(reply.error.code), reply.error));
+          if (error) {
+            reject(error);
+            return;
+          }
+          if (!reply.ok) {
+            reject(Object.assign(new Error(reply.error.code), reply.error));
+            return;
+          }
           startOver(client, reply, cursor);
           resolve(reply);
         });
@@ -230,7 +236,9 @@ function createWireClient(socket: Socket, options: WireOptions): WireClient {
     },
     close: () => void socket.close(),
   };
-  const ack = (body: unknown): void => void (options.acks !== false && socket.emit('sync:ack', body));
+  const ack = (body: unknown): void => {
+    if (options.acks !== false) socket.emit('sync:ack', body);
+  };
   socket.on('sync:snapshot', (frame: Snapshot) => {
     client.snapshots.push(frame);
     for (const record of frame.records) {

@@ -90,7 +90,7 @@ interface State {
 }
 
 function decideAll(batches: Batch[], groupSize: number, start?: State): State {
-  const stored: Stored = structuredClone(start?.stored ?? new Map());
+  const stored: Stored = structuredClone(start?.stored ?? new Map<string, WorkingRecord>());
   const results: unknown[] = [];
   let head = start?.head ?? 0;
   for (let at = 0; at < batches.length;) {

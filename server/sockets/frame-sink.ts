@@ -1,0 +1,19 @@
+import type { Delta, Snapshot } from '../../protocol/sync.ts';
+import type { FrameSink } from '../sync/subscriber.ts';
+
+interface FrameSocket {
+  emit(event: 'sync:delta', frame: Delta): unknown;
+  emit(event: 'sync:snapshot', frame: Snapshot): unknown;
+  join(room: string): unknown;
+  leave(room: string): unknown;
+}
+
+/** A socket as delivery sees it. */
+export function frameSink(socket: FrameSocket): FrameSink {
+  return {
+    sendDelta: (frame) => void socket.emit('sync:delta', frame),
+    sendSnapshot: (frame) => void socket.emit('sync:snapshot', frame),
+    joinRoom: (room) => void socket.join(room),
+    leaveRoom: (room) => void socket.leave(room),
+  };
+}
