@@ -43,7 +43,10 @@ export function startSubscriber(
       const cursor = options.liveOnly === true ? null : state.cursor;
       const body = { protocol: 1, clientId, incarnation: '1', cursor, subscribe: [{ collection: 'stoku' }] };
       current.timeout(3_000).emit('sync:hello', body, (error: Error | null, ack: HelloAck) => {
-        if (error ?? !ack.ok) { again(); return; }
+        if (error ?? !ack.ok) {
+          again();
+          return;
+        }
         if (ack.mode === 'reset') state.resets += 1;
       });
     });
@@ -52,7 +55,10 @@ export function startSubscriber(
       current.emit('sync:ack', { page: frame.page });
     });
     current.on('sync:delta', (frame: Delta) => {
-      if (frame.from !== state.cursor) { again(); return; }
+      if (frame.from !== state.cursor) {
+        again();
+        return;
+      }
       state.applied.push(...frame.changes.map(({ version, index }) => `${version}.${index}`));
       state.cursor = frame.to;
       current.emit('sync:ack', { to: frame.to });
@@ -173,7 +179,10 @@ async function greet(
     socket.on('connect', () => {
       const body = { protocol: 1, clientId, incarnation: '1', cursor: null, subscribe: [] };
       socket.timeout(3_000).emit('sync:hello', body, (error: Error | null, ack: HelloAck) => {
-        if (error ?? !ack.ok) { fail(); return; }
+        if (error ?? !ack.ok) {
+          fail();
+          return;
+        }
         socket.off('disconnect', fail);
         resolve({ socket, lastSeq: ack.lastSeq });
       });
