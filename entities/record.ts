@@ -8,6 +8,8 @@ export interface RecordRow {
   partition: string;
   /** The tenant's position at the record's last change. */
   version: number;
+  /** The version before that one; null for a record's first. */
+  prev_version: number | null;
   data: Record<string, unknown>;
   /** The position at which the whole record was last put. */
   base_version: number;
@@ -26,6 +28,7 @@ export const RecordEntity = new EntitySchema<RecordRow>({
     id: { type: 'text', primary: true, primaryKeyConstraintName },
     partition: { type: 'text' },
     version: { type: 'bigint' },
+    prev_version: { type: 'bigint', nullable: true },
     data: { type: 'jsonb' },
     base_version: { type: 'bigint' },
     field_versions: { type: 'jsonb', default: () => "'{}'" },

@@ -1,12 +1,13 @@
 import { EntitySchema } from 'typeorm';
 
-/** The stored result of one batch: what a replay of it is answered with. */
+/** The stored result of one batch: what a replay of it is answered with. Its identity is its batchId. */
 export interface SyncBatchRow {
   tenant_id: number;
-  client_id: string;
-  incarnation: string;
-  seq: number;
   batch_id: string;
+  /** The installation that sent it, and its place there; null for what the gateway wrote for a principal. */
+  client_id: string | null;
+  incarnation: string | null;
+  seq: number | null;
   /** SHA-256 of the canonical batch. */
   hash: Buffer;
   /** The position it was committed at; null when it changed nothing. */
@@ -22,14 +23,13 @@ export const SyncBatchEntity = new EntitySchema<SyncBatchRow>({
   tableName: 'sync_batches',
   columns: {
     tenant_id: { type: 'integer', primary: true, primaryKeyConstraintName },
-    client_id: { type: 'uuid', primary: true, primaryKeyConstraintName },
-    incarnation: { type: 'text', primary: true, primaryKeyConstraintName },
-    seq: { type: 'bigint', primary: true, primaryKeyConstraintName },
-    batch_id: { type: 'uuid' },
+    batch_id: { type: 'uuid', primary: true, primaryKeyConstraintName },
+    client_id: { type: 'uuid', nullable: true },
+    incarnation: { type: 'text', nullable: true },
+    seq: { type: 'bigint', nullable: true },
     hash: { type: 'bytea' },
     version: { type: 'bigint', nullable: true },
     results: { type: 'json' },
     created_at: { type: 'timestamptz', default: () => 'now()' },
   },
-  uniques: [{ name: 'sync_batches_batch_id_key', columns: ['tenant_id', 'batch_id'] }],
 });

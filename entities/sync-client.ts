@@ -8,6 +8,8 @@ export interface SyncClientRow {
   /** The principal that said hello first; nobody else may use the installation's sequence. */
   principal: string;
   last_seq: number;
+  /** Batches of its last commit group: `last_seq` less this is where it stood before. */
+  last_group: number;
   app_name: string | null;
   app_version: string | null;
   created_at: Date;
@@ -25,6 +27,7 @@ export const SyncClientEntity = new EntitySchema<SyncClientRow>({
     incarnation: { type: 'text', primary: true, primaryKeyConstraintName },
     principal: { type: 'text' },
     last_seq: { type: 'bigint', default: 0 },
+    last_group: { type: 'integer', default: 0 },
     app_name: { type: 'text', nullable: true },
     app_version: { type: 'text', nullable: true },
     created_at: { type: 'timestamptz', default: () => 'now()' },

@@ -12,7 +12,7 @@ export class CreateSyncTables20261120000000 implements MigrationInterface {
     await runner.query(
       'DROP TABLE partition_counters, changes, records, sync_batches, sync_clients, sync_versions, audit_logs, tenants',
     );
-    await runner.query('DROP FUNCTION audit_logs_refuse_change()');
+    await runner.query('DROP FUNCTION audit_logs_refuse_change(), sync_require(boolean)');
   }
 }
 
@@ -54,6 +54,7 @@ const STATEMENTS = [
      incarnation text NOT NULL,
      principal text NOT NULL,
      last_seq bigint NOT NULL DEFAULT 0,
+     last_group integer NOT NULL DEFAULT 0,
      app_name text,
      app_version text,
      created_at timestamptz NOT NULL DEFAULT now(),
@@ -62,23 +63,29 @@ const STATEMENTS = [
    ) WITH (fillfactor = 50)`,
   `CREATE TABLE sync_batches (
      tenant_id integer NOT NULL,
-     client_id uuid NOT NULL,
-     incarnation text NOT NULL,
-     seq bigint NOT NULL,
      batch_id uuid NOT NULL,
+     client_id uuid,
+     incarnation text,
+     seq bigint,
      hash bytea NOT NULL,
      version bigint,
      results json NOT NULL,
      created_at timestamptz NOT NULL DEFAULT now(),
-     CONSTRAINT sync_batches_pkey PRIMARY KEY (tenant_id, client_id, incarnation, seq),
-     CONSTRAINT sync_batches_batch_id_key UNIQUE (tenant_id, batch_id)
+     CONSTRAINT sync_batches_pkey PRIMARY KEY (tenant_id, batch_id)
    )`,
+  // Raised inside the one statement that commits a group, it undoes the whole of it
+  `CREATE FUNCTION sync_require(held boolean) RETURNS boolean LANGUAGE plpgsql AS
+   $$ BEGIN
+     IF NOT held THEN RAISE EXCEPTION 'sync: another writer was faster' USING ERRCODE = 'serialization_failure'; END IF;
+     RETURN true;
+   END $$`,
   `CREATE TABLE records (
      tenant_id integer NOT NULL,
      collection text NOT NULL,
      id text NOT NULL,
      partition text NOT NULL,
      version bigint NOT NULL,
+     prev_version bigint,
      data jsonb NOT NULL,
      base_version bigint NOT NULL,
      field_versions jsonb NOT NULL DEFAULT '{}',

@@ -21,17 +21,18 @@ export function canonicalJson(value: unknown): string {
   return `${text}}`;
 }
 
-/** Whether a parsed JSON value nests deeper than `limit`; without recursion, so that a hostile one cannot exhaust the stack. */
+/** Whether a parsed JSON value nests deeper than `limit`. It looks no deeper than that, however deep the value is. */
 export function isDeeperThan(value: unknown, limit: number): boolean {
-  let level = [value].filter(isObject);
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth >= limit) return true;
-    level = level.flatMap((node) => Object.values(node).filter(isObject));
+  if (value === null || typeof value !== 'object') return false;
+  if (limit <= 0) return true;
+  if (Array.isArray(value)) {
+    for (const member of value)
+      if (typeof member === 'object' && isDeeperThan(member, limit - 1)) return true;
+    return false;
+  }
+  for (const key in value) {
+    const member = (value as Record<string, unknown>)[key];
+    if (typeof member === 'object' && isDeeperThan(member, limit - 1)) return true;
   }
   return false;
-}
-
-/** Bytes count as a leaf: looking at each of them would be the attack. */
-function isObject(value: unknown): value is object {
-  return value !== null && typeof value === 'object' && !ArrayBuffer.isView(value);
 }

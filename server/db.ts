@@ -92,6 +92,8 @@ function openSyncPool(url: string): pg.Pool {
   });
   // an idle connection that breaks is replaced at the next use; a busy one's query fails by itself
   pool.on('error', () => undefined);
+  // one that breaks between two statements of a transaction says so here; unheard, it would end the process
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 

@@ -21,6 +21,11 @@ const FLUSH_MS = 5;
 const CHANNEL = 'sluice_hints';
 /** PostgreSQL refuses a NOTIFY payload of 8,000 bytes. */
 const MAX_NOTIFY_BYTES = 7_800;
+/** How often a node looks whether it is the only one; a second node is told nothing for so long at the most. */
+const LOOK_AROUND_MS = 2_000;
+const SESSION_NAME = 'sluice-hints';
+const LISTENERS = `SELECT count(*) AS sessions FROM pg_stat_activity
+  WHERE application_name = '${SESSION_NAME}' AND datname = current_database()`;
 
 /** Starts the bus: Redis pub/sub when `redisUrl` is given, else coalesced LISTEN/NOTIFY on the database. */
 export async function startHints(options: {
@@ -89,8 +94,19 @@ async function startNotify(url: string, deliver: (payload: string) => void, log:
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
   let sending: Promise<unknown> = Promise.resolve();
+  let isAlone = false;
+  // one at a time: the session takes no second statement while one is under way
+  const inTurn = (work: (session: pg.Client) => Promise<unknown>): void => {
+    sending = sending.then(() => (client ? work(client) : undefined)).catch(() => undefined);
+  };
+  const lookAround = (): void =>
+    inTurn(async (session) => {
+      const { rows } = await session.query<{ sessions: number }>(LISTENERS);
+      isAlone = (rows[0]?.sessions ?? 2) <= 1;
+    });
+  const watch = setInterval(lookAround, LOOK_AROUND_MS);
   const connect = async (): Promise<void> => {
-    const next = new pg.Client({ connectionString: url, application_name: 'sluice-hints', keepAlive: true });
+    const next = new pg.Client({ connectionString: url, application_name: SESSION_NAME, keepAlive: true });
     next.on('error', (error) => log.warn({ err: error.message }, 'hint session lost'));
     next.on('end', () => {
       if (client === next) client = undefined;
@@ -104,15 +120,14 @@ async function startNotify(url: string, deliver: (payload: string) => void, log:
   await connect();
   return {
     send(payload) {
-      const session = client;
-      // one at a time: the session takes no second statement while one is under way
-      sending = sending
-        .then(() => session?.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]))
-        .catch(() => undefined);
+      // a NOTIFY costs a commit of its own: nobody is told where nobody listens
+      if (!isAlone) inTurn((session) => session.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]));
     },
     async close() {
       closed = true;
+      clearInterval(watch);
       clearTimeout(retry);
+      await sending;
       await client?.end();
     },
   };
@@ -168,8 +183,14 @@ function packPayloads(entries: string[]): string[] {
 
 function parsePayload(payload: string): [HintTopic, string][] {
   try {
-    return JSON.parse(payload) as [HintTopic, string][];
+    const entries: unknown = JSON.parse(payload);
+    return Array.isArray(entries) ? (entries as unknown[]).filter(isHint) : [];
   } catch {
     return [];
   }
+}
+
+/** Anybody who may NOTIFY can write to the channel. */
+function isHint(entry: unknown): entry is [HintTopic, string] {
+  return Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'string';
 }

@@ -1,5 +1,5 @@
 import type { Logger } from '../log.ts';
-import type { LoggedChange } from '../sync/commit.ts';
+import type { LoggedChange } from '../sync/rows.ts';
 import type { Sync } from '../sync/sync.ts';
 import type { Segment } from '../sync/tail.ts';
 import { audience } from './connection.ts';

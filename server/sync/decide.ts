@@ -27,6 +27,8 @@ interface Context {
   trusted: boolean;
   /** The batch may hold text that the database cannot: look at each mutation closely. */
   suspicious: boolean;
+  /** JSON texts of the puts' data, as far as they are made already. */
+  texts: ReadonlyMap<Mutation, string>;
 }
 
 export interface Decision {
@@ -88,13 +90,14 @@ function decideMutation(context: Context, mutation: Mutation): Outcome {
   return checkRecord(context, collection, outcome);
 }
 
-function toCase({ principal, records }: Context, collection: Collection, mutation: Mutation): Case {
+function toCase({ principal, records, texts }: Context, collection: Collection, mutation: Mutation): Case {
   const current = records.get(mutation);
   return {
     collection,
     mutation,
     current,
     known: records.before(mutation),
+    text: texts.get(mutation),
     partition: mutation.partition ?? current?.partition ?? defaultPartition(principal),
     version: records.pendingVersion,
     principal,
@@ -127,6 +130,8 @@ interface Case {
   known: WorkingRecord | null;
   /** The partition the record is in afterwards. */
   partition: string;
+  /** JSON text of a put's data. */
+  text: string | undefined;
   /** The version the change will have. */
   version: number;
   principal: Principal;
@@ -144,10 +149,9 @@ function put(subject: Case): Outcome {
     );
   const refused = current ? checkReplacing(subject, current, data) : checkCreating(subject);
   if (refused) return refused;
-  return {
-    status: 'applied',
-    record: { partition, data, version, baseVersion: version, fieldVersions: {} },
-  };
+  const record: WorkingRecord = { partition, data, version, baseVersion: version, fieldVersions: {} };
+  if (subject.text !== undefined) record.json = subject.text;
+  return { status: 'applied', record };
 }
 
 function checkCreating(subject: Case): Refused | undefined {
@@ -270,6 +274,7 @@ function checkRecord(context: Context, collection: Collection, outcome: Exclude<
       ...record.data,
       [collection.numbered]: context.records.nextNumber(collection.name, record.partition),
     };
+    delete record.json;
   }
   const fault = collection.findFault(record.data) ?? findUnstorable(record);
   if (fault) return refuse('schema_violation', fault.path, fault.message);
@@ -280,7 +285,7 @@ function checkRecord(context: Context, collection: Collection, outcome: Exclude<
 
 /** PostgreSQL's jsonb holds neither NUL nor half a surrogate pair; nor may a key reach an object's prototype. */
 function findUnstorable(record: WorkingRecord): { path: string; message: string } | undefined {
-  record.json = JSON.stringify(record.data);
+  record.json ??= JSON.stringify(record.data);
   if (/\\u(0000|d[89a-f])/i.test(record.json) && hasUnstorableText(record.data)) {
     return { path: '', message: UNSTORABLE };
   }

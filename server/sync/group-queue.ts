@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '../../protocol/errors.ts';
 
 /** Bounds of one queue (DESIGN 5.2): a group, and what may wait behind it. */
@@ -22,6 +23,7 @@ export class GroupQueue<Item, Result> {
   #queue: Waiting<Item, Result>[] = [];
   #bytes = 0;
   #running = 0;
+  #draining = false;
   #idle: (() => void)[] = [];
 
   /** `run` settles every item of a group: its result, or an Error. */
@@ -41,7 +43,10 @@ export class GroupQueue<Item, Result> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, bytes, resolve, reject });
       this.#bytes += bytes;
-      if (this.#running === 0 && this.#queue.length === 1) queueMicrotask(() => void this.#drain());
+      if (!this.#draining) {
+        this.#draining = true;
+        void this.#drain();
+      }
     });
   }
 
@@ -51,13 +56,16 @@ export class GroupQueue<Item, Result> {
   }
 
   async #drain(): Promise<void> {
-    if (this.#running > 0) return;
     while (this.#queue.length > 0) {
+      // what has arrived already but is not parsed yet belongs into the group: without this turn the first of a burst
+      // would be committed alone and the others would wait for it
+      await nextTurn();
       const group = this.#takeGroup();
       this.#running = group.length;
       await this.#settle(group);
       this.#running = 0;
     }
+    this.#draining = false;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 

@@ -1,6 +1,6 @@
 import type { SnapshotRecord } from '../../protocol/sync.ts';
 import type { Sql } from '../db.ts';
-import type { LoggedChange } from './commit.ts';
+import type { LoggedChange } from './rows.ts';
 import type { Position } from './cursor.ts';
 import type { Scope } from './scope.ts';
 

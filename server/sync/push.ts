@@ -3,22 +3,16 @@ import { AppError } from '../../protocol/errors.ts';
 import type { MutationResult, Push, PushVerdict } from '../../protocol/sync.ts';
 import { isUnavailable } from '../db.ts';
 import type { Collections } from './collections.ts';
-import {
-  BATCH_ID_KEY,
-  clientKey,
-  findStoredResult,
-  findUsedIds,
-  lockClients,
-  lockRecords,
-  toCommittedGroup,
-  writeGroup,
-} from './commit.ts';
-import type { ClientPosition, CommittedGroup, DecidedBatch } from './commit.ts';
-import { decideBatch } from './decide.ts';
+import { writeGroup } from './commit.ts';
+import type { CommittedGroup } from './commit.ts';
 import { GroupQueue } from './group-queue.ts';
+import { judgeGroup } from './judge.ts';
+import type { Judgement } from './judge.ts';
+import { clientKey, findStored, loadClients, loadRecords, lockCounters } from './load.ts';
+import type { ClientPosition, Connection, StoredResult } from './load.ts';
 import { toSubmission, toWriteSubmission } from './submission.ts';
 import type { PushOrigin, Submission, Write, WriteOrigin } from './submission.ts';
-import { findWrites } from './writes.ts';
+import { WorkingSet } from './working-set.ts';
 
 export interface PushDeps {
   pool: pg.Pool;
@@ -49,11 +43,12 @@ export interface Pusher {
 
 /** Creates the write path: one queue a tenant, each working in commit groups (docs/PROTOCOL.md, "Group commit"). */
 export function createPusher(deps: PushDeps): Pusher {
-  // the pool listens only while a connection is idle: the last error of one that is thrown away would end the process
-  deps.pool.on('connect', (client) => client.on('error', () => undefined));
   const queues = new Map<number, GroupQueue<Submission, PushVerdict>>();
   const queueOf = (tenantId: number): GroupQueue<Submission, PushVerdict> => {
-    const queue = queues.get(tenantId) ?? new GroupQueue((group) => runGroup(deps, tenantId, group));
+    const known = queues.get(tenantId);
+    if (known) return known;
+    const writer = { deps, tenantId, positions: new Map<string, ClientPosition>() };
+    const queue = new GroupQueue((group: Submission[]) => runGroup(writer, group));
     queues.set(tenantId, queue);
     return queue;
   };
@@ -71,33 +66,44 @@ export function createPusher(deps: PushDeps): Pusher {
   };
 }
 
-/** SQLSTATEs after which the same group is simply run again: another node was in the way. */
+/** One tenant's writer on this node. */
+interface Writer {
+  deps: PushDeps;
+  tenantId: number;
+  /** Where installations stood after this node's last commit. Only a guess: the write holds it against the truth. */
+  positions: Map<string, ClientPosition>;
+}
+
+interface Attempt {
+  /** Rows are locked before the group is judged: for a group that has lost a race. */
+  locked: boolean;
+  stored: ReadonlyMap<string, StoredResult>;
+  override?: ((submission: Submission) => MutationResult[]) | undefined;
+}
+
+/** SQLSTATEs after which the same group is run again: another node was in the way, or a batchId has been used. */
 const RETRIABLE = new Set(['40001', '40P01', '23505']);
 const ATTEMPTS = 8;
+const MAX_POSITIONS = 10_000;
 
-async function runGroup(
-  deps: PushDeps,
-  tenantId: number,
-  group: Submission[],
-): Promise<(PushVerdict | Error)[]> {
+async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdict | Error)[]> {
   let done: (PushVerdict | Error)[] | undefined;
-  let usedIds: ReadonlySet<string> = new Set();
+  let stored: ReadonlyMap<string, StoredResult> = new Map();
   for (let attempt = 1; done === undefined; attempt += 1) {
     try {
-      done = await commitGroup(deps, tenantId, group, { usedIds });
+      done = await commitGroup(writer, group, { locked: attempt > 1, stored });
     } catch (error) {
+      writer.positions.clear();
       if (error instanceof AppError || isUnavailable(error)) return group.map(() => unavailable(error));
-      const { code = '', constraint } = error as { code?: string; constraint?: string };
-      if (!RETRIABLE.has(code) || attempt === ATTEMPTS) return await bisect(deps, tenantId, group, error);
+      const { code = '' } = error as { code?: string };
+      if (!RETRIABLE.has(code) || attempt === ATTEMPTS) return await bisect(writer, group, error);
       // looked up only now: a batchId that was used before is a rare fault, and every group would pay for the question
-      if (constraint === BATCH_ID_KEY)
-        usedIds = await findUsedIds(deps.pool, tenantId, group).catch(() => usedIds);
+      if (code === '23505')
+        stored = await findStored(writer.deps.pool, writer.tenantId, group).catch(() => stored);
     }
   }
   // a conflict with a version of the group's own is told in the next group, when that version has its number
-  return done.length < group.length
-    ? [...done, ...(await runGroup(deps, tenantId, group.slice(done.length)))]
-    : done;
+  return done.length < group.length ? [...done, ...(await runGroup(writer, group.slice(done.length)))] : done;
 }
 
 function unavailable(cause: unknown): AppError {
@@ -108,22 +114,16 @@ function unavailable(cause: unknown): AppError {
  * The database refused something that no check foresaw. Halving the group finds the culprit; the others are not its
  * hostages, and it alone gets an error.
  */
-async function bisect(
-  deps: PushDeps,
-  tenantId: number,
-  group: Submission[],
-  error: unknown,
-): Promise<(PushVerdict | Error)[]> {
-  if (group.length === 1) return [await refuseCulprit(deps, tenantId, group[0] as Submission, error)];
+async function bisect(writer: Writer, group: Submission[], error: unknown): Promise<(PushVerdict | Error)[]> {
+  if (group.length === 1) return [await refuseCulprit(writer, group[0] as Submission, error)];
   const middle = Math.ceil(group.length / 2);
-  const first = await runGroup(deps, tenantId, group.slice(0, middle));
-  return [...first, ...(await runGroup(deps, tenantId, group.slice(middle)))];
+  const first = await runGroup(writer, group.slice(0, middle));
+  return [...first, ...(await runGroup(writer, group.slice(middle)))];
 }
 
 /** Stores a verdict for a batch the database refuses, so that it does not block the queue behind it (P5). */
 async function refuseCulprit(
-  deps: PushDeps,
-  tenantId: number,
+  writer: Writer,
   submission: Submission,
   cause: unknown,
 ): Promise<PushVerdict | Error> {
@@ -136,46 +136,112 @@ async function refuseCulprit(
     message: 'The database cannot hold it.',
   }));
   try {
-    const override = (): MutationResult[] => results;
-    return (await commitGroup(deps, tenantId, [submission], { override }))[0] ?? unavailable(cause);
+    const attempt = { locked: true, stored: new Map(), override: () => results };
+    return (await commitGroup(writer, [submission], attempt))[0] ?? unavailable(cause);
   } catch (error) {
     return unavailable(error);
   }
 }
 
-interface Judging {
-  /** batchIds of this group that the log has under another seq. */
-  usedIds?: ReadonlySet<string>;
-  /** Verdicts that are set already. */
-  override?: (submission: Submission) => MutationResult[];
-}
-
 /** Commits a group, or its first part when `judgeGroup` stops early: the result is as long as what was judged. */
 async function commitGroup(
-  deps: PushDeps,
-  tenantId: number,
+  writer: Writer,
   group: Submission[],
-  judging: Judging,
+  attempt: Attempt,
 ): Promise<(PushVerdict | Error)[]> {
-  const tx = await deps.pool.connect();
+  const { deps, tenantId } = writer;
+  const { collections } = deps;
+  const numbered = group.some(({ push }) =>
+    push.mutations.some(({ collection }) => collections.get(collection)?.numbered !== undefined),
+  );
+  const committed =
+    attempt.locked || numbered
+      ? await inTransaction(deps.pool, (tx) => commitOn(tx, writer, group, { ...attempt, locked: true }))
+      : await commitOn(deps.pool, writer, group, attempt);
+  remember(writer, committed.judgement);
+  if (committed.group && committed.group.to > committed.group.from)
+    deps.onCommitted(tenantId, committed.group);
+  await deps.afterCommit?.();
+  const base = committed.group?.from ?? 0;
+  return committed.judgement.answers.map((answer) => (typeof answer === 'function' ? answer(base) : answer));
+}
+
+/** Loads, judges, writes: two statements, of which the second is the commit when `connection` is the pool. */
+async function commitOn(
+  connection: Connection,
+  writer: Writer,
+  group: Submission[],
+  attempt: Attempt,
+): Promise<{ judgement: Judgement; group: CommittedGroup | undefined }> {
+  const { deps, tenantId } = writer;
+  const positions = await findPositions(connection, writer, group, attempt.locked);
+  const [fresh, repeated] = partition(group, (submission) => isFresh(submission, positions));
+  const before = await findStored(connection, tenantId, repeated);
+  const stored = new Map([...attempt.stored, ...before]);
+  const wanted = fresh
+    .concat(repeated.filter(({ sequenced }) => !sequenced))
+    .flatMap(({ push }) => push.mutations);
+  const loaded = await loadRecords(connection, tenantId, wanted, attempt.locked);
+  const numbered = wanted.filter(
+    ({ collection }) => deps.collections.get(collection)?.numbered !== undefined,
+  );
+  const records = new WorkingSet(loaded, await lockCounters(connection, tenantId, numbered));
+  const { collections } = deps;
+  const judgement = judgeGroup(
+    { collections, positions, records, stored, override: attempt.override },
+    group,
+  );
+  const { decided: batches, advances } = judgement;
+  if (batches.length === 0 && advances.length === 0) return { judgement, group: undefined };
+  return { judgement, group: await writeGroup(connection, tenantId, { batches, advances, records }) };
+}
+
+/** Whether a batch is new by its place; a write has none, and is looked up by its batchId each time. */
+function isFresh(submission: Submission, positions: ReadonlyMap<string, ClientPosition>): boolean {
+  const position = positions.get(clientKey(submission));
+  return submission.sequenced && position !== undefined && submission.push.seq > position.lastSeq;
+}
+
+async function findPositions(
+  connection: Connection,
+  writer: Writer,
+  group: readonly Submission[],
+  locked: boolean,
+): Promise<Map<string, ClientPosition>> {
+  const sequenced = group.filter((submission) => submission.sequenced);
+  if (locked) return await loadClients(connection, writer.tenantId, sequenced, true);
+  const positions = new Map<string, ClientPosition>();
+  const unknown: Submission[] = [];
+  for (const submission of sequenced) {
+    const key = clientKey(submission);
+    const known = writer.positions.get(key);
+    if (known) positions.set(key, known);
+    else unknown.push(submission);
+  }
+  for (const [key, position] of await loadClients(connection, writer.tenantId, unknown, false)) {
+    positions.set(key, position);
+  }
+  return positions;
+}
+
+function remember({ positions }: Writer, { advances }: Judgement): void {
+  if (positions.size > MAX_POSITIONS) positions.clear();
+  for (const { submission, last } of advances) {
+    positions.set(clientKey(submission), { lastSeq: last, principal: submission.principalKey });
+  }
+}
+
+async function inTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  const tx = await pool.connect();
   let broken: Error | undefined;
-  // a connection that dies between two statements says so here
+  // a connection that dies between two statements says so here; unheard, it would end the process
   const onError = (error: Error): void => void (broken = error);
   tx.on('error', onError);
   try {
     await tx.query('BEGIN');
-    const judged = await judgeGroup(deps, tx, group, judging);
-    const { decided } = judged;
-    const written = decided.length > 0 ? await writeGroup(tx, tenantId, decided, judged.records) : undefined;
+    const result = await work(tx);
     await tx.query('COMMIT');
-    if (written && written.versions > 0) {
-      // acknowledgements and the next group's first statement go out before delivery takes the loop; order is kept
-      setImmediate(() => deps.onCommitted(tenantId, toCommittedGroup(written)));
-    }
-    await deps.afterCommit?.();
-    return judged.outcomes.map((outcome) =>
-      typeof outcome === 'function' ? outcome(written?.base ?? 0) : outcome,
-    );
+    return result;
   } catch (error) {
     await tx.query('ROLLBACK').catch((failure: unknown) => (broken ??= failure as Error));
     throw broken === undefined ? error : new AppError('unavailable', { cause: error });
@@ -185,124 +251,8 @@ async function commitGroup(
   }
 }
 
-type Outcome = PushVerdict | Error | ((base: number) => PushVerdict);
-
-interface Judged {
-  outcomes: Outcome[];
-  decided: DecidedBatch[];
-  records: Awaited<ReturnType<typeof lockRecords>>;
-}
-
-/** Loads and locks, then judges the group's batches in order. */
-async function judgeGroup(
-  deps: PushDeps,
-  tx: pg.PoolClient,
-  group: Submission[],
-  { usedIds = new Set(), override }: Judging,
-): Promise<Judged> {
-  const tenantId = group[0]?.principal.tenantId ?? 0;
-  const positions = await lockClients(
-    tx,
-    tenantId,
-    group.filter(({ sequenced }) => sequenced),
-  );
-  const writes = group.filter(({ sequenced }) => !sequenced);
-  for (const [key, position] of await findWrites(tx, tenantId, writes)) positions.set(key, position);
-  const fresh = group.filter((submission) => {
-    const position = positions.get(clientKey(submission));
-    return position !== undefined && submission.push.seq > position.lastSeq;
-  });
-  const numbered = new Set(
-    [...deps.collections.values()].filter((c) => c.numbered !== undefined).map((c) => c.name),
-  );
-  const mutations = fresh.flatMap((submission) => submission.push.mutations);
-  const records = await lockRecords(tx, tenantId, mutations, numbered);
-  const outcomes: Outcome[] = [];
-  const decided: DecidedBatch[] = [];
-  const seen = new Map<string, { submission: Submission; outcome: Outcome }>();
-  const ids = new Set(usedIds);
-  for (const submission of group) {
-    const refusal = checkPlace(submission, positions, ids);
-    const name = `${clientKey(submission)}/${submission.push.seq}`;
-    if (refusal === 'replay') {
-      outcomes.push(await replayOf(tx, submission, seen.get(name)));
-    } else if (refusal) {
-      outcomes.push(refusal);
-    } else {
-      const judged = judgeBatch(deps, submission, records, override);
-      if (!judged) break;
-      outcomes.push(judged.outcome);
-      decided.push(judged.decided);
-      advance(positions, submission);
-      ids.add(submission.push.batchId);
-      seen.set(name, { submission, outcome: judged.outcome });
-    }
-  }
-  return { outcomes, decided, records };
-}
-
-function checkPlace(
-  submission: Submission,
-  positions: Map<string, ClientPosition>,
-  usedIds: ReadonlySet<string>,
-): AppError | 'replay' | undefined {
-  const position = positions.get(clientKey(submission));
-  if (!position) return new AppError('hello_required');
-  if (position.principal !== submission.principalKey) return new AppError('client_mismatch');
-  const { seq } = submission.push;
-  if (seq <= position.lastSeq) return 'replay';
-  if (seq > position.lastSeq + 1) return new AppError('seq_gap', { expectedSeq: position.lastSeq + 1 });
-  return usedIds.has(submission.push.batchId) ? new AppError('seq_reuse') : undefined;
-}
-
-function advance(positions: Map<string, ClientPosition>, submission: Submission): void {
-  const position = positions.get(clientKey(submission));
-  if (position) position.lastSeq = submission.push.seq;
-}
-
-/** Judges one batch; undefined when it conflicts with a version of this very group, whose number is not known yet. */
-function judgeBatch(
-  deps: PushDeps,
-  submission: Submission,
-  records: Judged['records'],
-  override?: Judging['override'],
-): { outcome: Outcome; decided: DecidedBatch } | undefined {
-  const { principal, push, trusted, suspicious } = submission;
-  const context = { principal, collections: deps.collections, records, trusted, suspicious };
-  const decision = override
-    ? { results: override(submission), deferred: false }
-    : decideBatch(context, push.mutations, push.atomic ?? true);
-  if (decision.deferred) return undefined;
-  const { changes, place } = override ? { changes: [], place: null } : records.accept();
-  return {
-    outcome: (base) => toVerdict(push.seq, decision.results, place === null ? null : base + place),
-    decided: { submission, results: decision.results, changes, place },
-  };
-}
-
-async function replayOf(
-  tx: pg.PoolClient,
-  submission: Submission,
-  inGroup: { submission: Submission; outcome: Outcome } | undefined,
-): Promise<Outcome> {
-  if (inGroup) {
-    if (inGroup.submission.hash !== submission.hash) return new AppError('seq_reuse');
-    const { outcome } = inGroup;
-    return typeof outcome === 'function' ? (base) => ({ ...outcome(base), replay: true }) : outcome;
-  }
-  const stored = await findStoredResult(tx, submission);
-  if (stored?.hash.toString('hex') !== submission.hash) return new AppError('seq_reuse');
-  return { ...toVerdict(submission.push.seq, stored.results, stored.version), replay: true };
-}
-
-/** Puts a decision into the form of the acknowledgement; the version of an applied mutation is its batch's. */
-function toVerdict(seq: number, results: readonly MutationResult[], version: number | null): PushVerdict {
-  return {
-    ok: true,
-    seq,
-    version,
-    results: results.map((result) =>
-      result.code === undefined && version !== null ? { ...result, version } : result,
-    ),
-  };
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  const [yes, no]: [T[], T[]] = [[], []];
+  for (const item of items) (test(item) ? yes : no).push(item);
+  return [yes, no];
 }

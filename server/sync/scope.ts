@@ -3,7 +3,7 @@ import type { Change, Subscription } from '../../protocol/sync.ts';
 import { mayReadCollection, mayReadPartition } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Collections } from './collections.ts';
-import type { LoggedChange } from './commit.ts';
+import type { LoggedChange } from './rows.ts';
 import { scopeHash } from './cursor.ts';
 
 /** The slice of a tenant's log that a subscriber sees: what it asked for, cut to what it may read. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../protocol/canonical.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Push } from '../../protocol/sync.ts';
+import type { Mutation, Push } from '../../protocol/sync.ts';
 import { mayWriteCollection } from '../auth/access.ts';
 import { principalKey } from '../auth/principal.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -22,6 +22,8 @@ export interface Submission {
   trusted: boolean;
   /** Its text has escapes of what the database cannot hold (or of a backslash: then it is only looked at twice). */
   suspicious: boolean;
+  /** Canonical JSON of each put's data. */
+  texts: ReadonlyMap<Mutation, string>;
   /** False for a write: it has no place in an installation's sequence, its batchId alone is its identity. */
   sequenced: boolean;
 }
@@ -50,8 +52,9 @@ export function toSubmission(origin: PushOrigin, push: Push): Submission {
   ) {
     throw new AppError('forbidden', { message: 'Writing needs the scope sync:write.' });
   }
-  const canonical = canonicalBatch(push);
-  const bytes = Buffer.byteLength(canonical);
+  const texts = new Map<Mutation, string>();
+  const canonical = canonicalBatch(push, texts);
+  const bytes = byteLengthOf(push, canonical);
   if (bytes > LIMITS.batchBytes) {
     throw new AppError('payload_too_large', { message: 'The batch is over 1 MiB: send smaller ones.' });
   }
@@ -67,8 +70,15 @@ export function toSubmission(origin: PushOrigin, push: Push): Submission {
     ip: origin.ip,
     trusted: origin.trusted ?? false,
     suspicious: /\\u(0000|d[89a-f])/i.test(canonical),
+    texts,
     sequenced: true,
   };
+}
+
+/** Length of the batch's canonical JSON; near enough, and cheaper, for a batch far from the limit. */
+function byteLengthOf({ seq: _place, ...batch }: Push, canonical: string): number {
+  const about = Buffer.byteLength(canonical);
+  return about < LIMITS.batchBytes / 2 ? about : Buffer.byteLength(canonicalJson(batch));
 }
 
 function refuseLargeRecords({ mutations }: Push): void {
@@ -90,10 +100,28 @@ function canWrite(origin: PushOrigin): boolean {
   return [...origin.principal.scopes].some((scope) => scope.endsWith(':write') || scope === 'admin');
 }
 
-function canonicalBatch({ seq: _place, ...batch }: Push): string {
+/**
+ * The batch in a form that does not depend on who wrote it or in which key order: what is hashed. Canonical JSON texts of
+ * `data` are kept in `texts`: they are stored as they are.
+ */
+function canonicalBatch(push: Push, texts: Map<Mutation, string>): string {
   try {
-    return canonicalJson(batch);
+    let text = JSON.stringify([push.batchId, push.atomic ?? true, push.dependsOn ?? []]);
+    for (const mutation of push.mutations) text += canonicalMutation(mutation, texts);
+    return text;
   } catch (error) {
     throw new AppError('invalid_message', { message: 'A number in the batch is too large.', cause: error });
   }
+}
+
+function canonicalMutation(mutation: Mutation, texts: Map<Mutation, string>): string {
+  const { collection, id, op, partition, baseVersion, data, set, unset, increment, guard } = mutation;
+  let text = JSON.stringify([collection, id, op, partition, baseVersion, unset]);
+  if (data) {
+    const json = canonicalJson(data);
+    texts.set(mutation, json);
+    text += json;
+  }
+  if (set ?? increment ?? guard) text += canonicalJson({ set, increment, guard });
+  return text;
 }

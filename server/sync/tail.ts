@@ -1,6 +1,7 @@
 import type { Logger } from '../log.ts';
 import type { Sql } from '../db.ts';
-import type { CommittedGroup, LoggedChange } from './commit.ts';
+import type { CommittedGroup } from './commit.ts';
+import type { LoggedChange } from './rows.ts';
 import type { Position } from './cursor.ts';
 import { readClock, readLogPage } from './log.ts';
 

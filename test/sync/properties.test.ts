@@ -55,7 +55,7 @@ function decideGroup(
   const results: unknown[] = [];
   const changed = new Map<string, WorkingRecord | null>();
   for (const { mutations, atomic } of batches) {
-    const context = { principal, collections, records, trusted: false, suspicious: false };
+    const context = { principal, collections, records, trusted: false, suspicious: false, texts: new Map() };
     const decision = decideBatch(context, mutations, atomic);
     if (decision.deferred) break;
     for (const change of records.accept().changes) changed.set(keyOf(change), change.after);

@@ -64,13 +64,36 @@ describe('sync: push', () => {
     expect((await rowOf(suite.gateway.db.sql, 'reuse'))?.data['quantity']).to.equal(1);
   });
 
-  it('[PU4] refuses a used batchId under another seq, the same content or not', async () => {
+  it('[PU4] refuses a used batchId with other content, whatever its seq', async () => {
     const a = await suite.greeted();
     const batchId = randomUUID();
     await a.push([stock('batch-id', 1)], { seq: 1, batchId });
     expect(refusalOf(await a.push([stock('batch-id', 2)], { seq: 2, batchId })).code).to.equal('seq_reuse');
-    expect(refusalOf(await a.push([stock('batch-id', 1)], { seq: 2, batchId })).code).to.equal('seq_reuse');
     expect(verdictOf(await a.push([stock('batch-id-2')], { seq: 2 })).version).to.be.a('number');
+  });
+
+  it('[PU4] the same batch under a new seq is a replay that uses the seq up: salvage has one effect', async () => {
+    const a = await suite.greeted();
+    const batchId = randomUUID();
+    const first = verdictOf(await a.push([stock('salvage', 1)], { seq: 1, batchId }));
+    const again = verdictOf(await a.push([stock('salvage', 1)], { seq: 2, batchId }));
+    expect(again).to.deep.equal({ ...first, seq: 2, replay: true });
+    expect(verdictOf(await a.push([stock('salvage-2')], { seq: 3 })).version).to.equal(
+      (first.version ?? 0) + 1,
+    );
+  });
+
+  it('[PU4] a salvaged batch keeps its one effect under a new incarnation, alone and among new ones', async () => {
+    const [a, b] = [await suite.greeted(), await suite.greeted()];
+    const batchId = randomUUID();
+    await a.push([stock('renewed', 1)], { seq: 1, batchId });
+    const acks = await Promise.all([
+      b.push([stock('renewed-2')]),
+      b.push([stock('renewed', 1)], { batchId }),
+      b.push([stock('renewed-3')]),
+    ]);
+    expect(acks.map((ack) => verdictOf(ack).replay ?? false)).to.deep.equal([false, true, false]);
+    expect((await rowOf(suite.gateway.db.sql, 'renewed'))?.data['quantity']).to.equal(1);
   });
 
   it('[PU4] lets the neighbours of a reused batchId through, wherever it stands in the group', async () => {
