@@ -42,7 +42,6 @@ const NOT_ALLOWED = new Set([
   'access_denied',
   'forbidden',
   'revoked',
-  'client_mismatch',
 ]);
 
 /** How long a fault that passes is waited for, at first and at most. */

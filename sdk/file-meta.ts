@@ -12,7 +12,8 @@ export function create(tables: FileTables): void {
   tables.setMeta('nextSeq', '1');
 }
 
-export function renew(tables: FileTables): Identity {
+export function renew(tables: FileTables, { newClient = false } = {}): Identity {
+  if (newClient) tables.setMeta('clientId', randomUUID());
   tables.setMeta('incarnation', randomUUID());
   tables.setMeta('nextSeq', String(tables.renumber() + 1));
   return readIdentity(tables);

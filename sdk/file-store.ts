@@ -137,7 +137,8 @@ class SqliteStore implements FileStore {
   position = (): Promise<Position> => attempt(() => readPosition(this.#use().tables));
   outboxCount = (): Promise<number> => attempt(() => this.#use().tables.outboxCount());
   inboxCount = (): Promise<number> => attempt(() => this.#use().tables.inboxCount());
-  renewIncarnation = (): Promise<Identity> => attempt(() => this.#write(renew));
+  renewIncarnation = (options?: { newClient?: boolean }): Promise<Identity> =>
+    attempt(() => this.#write((tables) => renew(tables, options)));
 
   /** Batches enqueued in the same turn share one transaction, and so one wait for the disk. */
   enqueue(batch: NewBatch): Promise<QueuedBatch> {

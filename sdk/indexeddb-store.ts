@@ -87,14 +87,15 @@ class IndexedDbStore implements Store {
     return (await this.#state()).position;
   }
 
-  renewIncarnation(): Promise<Identity> {
+  renewIncarnation({ newClient = false } = {}): Promise<Identity> {
     return this.#write(['meta', 'outbox'], async (tx) => {
       const outbox = tx.objectStore('outbox');
       const batches = await outbox.getAll();
       await outbox.clear();
       for (const [index, batch] of batches.entries()) void outbox.add({ ...batch, seq: index + 1 });
       const state = await readState(tx);
-      const identity = { ...state.identity, incarnation: uuidv4(), nextSeq: batches.length + 1 };
+      const clientId = newClient ? uuidv4() : state.identity.clientId;
+      const identity = { clientId, incarnation: uuidv4(), nextSeq: batches.length + 1 };
       await tx.objectStore('meta').put({ ...state, identity }, 'state');
       return identity;
     });

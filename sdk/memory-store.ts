@@ -45,10 +45,11 @@ class MemoryStore implements Store {
   outboxCount = (): Promise<number> => Promise.resolve(this.#outbox.size);
   inboxCount = (): Promise<number> => Promise.resolve(this.#inbox.size);
 
-  renewIncarnation(): Promise<Identity> {
+  renewIncarnation({ newClient = false } = {}): Promise<Identity> {
     const batches = [...this.#outbox.values()].map((batch, index) => ({ ...batch, seq: index + 1 }));
     this.#outbox = new Map(batches.map((batch) => [batch.batchId, batch]));
-    this.#identity = { ...this.#identity, incarnation: uuidv4(), nextSeq: batches.length + 1 };
+    const clientId = newClient ? uuidv4() : this.#identity.clientId;
+    this.#identity = { clientId, incarnation: uuidv4(), nextSeq: batches.length + 1 };
     return this.identity();
   }
 

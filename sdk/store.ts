@@ -117,8 +117,11 @@ export interface Store extends Replica {
   close(): Promise<void>;
 
   identity(): Promise<Identity>;
-  /** New incarnation; the outbox is numbered again from 1 in its old order, with the same batchIds. */
-  renewIncarnation(): Promise<Identity>;
+  /**
+   * New incarnation (and with `newClient` a new clientId: the old one belongs to another principal); the outbox is
+   * numbered again from 1 in its old order, with the same batchIds.
+   */
+  renewIncarnation(options?: { newClient?: boolean }): Promise<Identity>;
 
   /** Durable when it resolves. Throws SluiceError `outbox_full`, `payload_too_large`, `invalid_batch`, `store_failed`. */
   enqueue(batch: NewBatch): Promise<QueuedBatch>;

@@ -216,6 +216,11 @@ class StoreSyncClient implements SyncClient {
     const refused = refusal.safeParse(answer);
     if (!refused.success) throw new SluiceError('protocol', 'the answer to sync:hello does not parse');
     const { code, message, retryAfterMs } = refused.data.error;
+    if (code === 'client_mismatch') {
+      // New credentials, or another person: what waits is sent on in a life of its own
+      await this.#renew('client_mismatch', { newClient: true });
+      throw new SluiceError('protocol', 'the clientId belongs to another principal: taken a new one');
+    }
     throw new ConnectRefused(code, message, { retryAfterMs, advice: refused.data.error.retry });
   }
 
@@ -235,8 +240,8 @@ class StoreSyncClient implements SyncClient {
     if (cursor !== null || page !== null) this.#events.emit('reset', { reason });
   }
 
-  async #renew(reason: string): Promise<void> {
-    const { clientId, incarnation } = await this.#options.store.renewIncarnation();
+  async #renew(reason: string, options?: { newClient: boolean }): Promise<void> {
+    const { clientId, incarnation } = await this.#options.store.renewIncarnation(options);
     this.#events.emit('identity', { clientId, incarnation, reason });
   }
 

@@ -102,7 +102,7 @@ export interface SyncEvents {
   verdict: BatchVerdict;
   /** The replica was emptied; a snapshot follows. */
   reset: { reason: string };
-  /** New incarnation, and why: `store_rolled_back`, `batch_missing`, `quarantine`. */
+  /** New incarnation, and why: `store_rolled_back`, `batch_missing`, `quarantine`, `client_mismatch`. */
   identity: { clientId: string; incarnation: string; reason: string };
   /** The gateway said that it will close the connection. */
   closing: { code: string; message: string; retryAfterMs?: number };

@@ -1,4 +1,4 @@
-import type { Namespace, Server, Socket } from 'socket.io';
+import type { DefaultEventsMap, Namespace, Server, Socket } from 'socket.io';
 import { AppError, toWireError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/limits.ts';
@@ -30,8 +30,8 @@ export interface SocketDeps {
 }
 
 type Writable = Parameters<typeof isOverfull>[0];
-type SyncSocket = Socket<SyncClientEvents, SyncServerEvents, Record<never, never>, SocketData>;
-export type SyncNamespace = Namespace<SyncClientEvents, SyncServerEvents, Record<never, never>, SocketData>;
+type SyncSocket = Socket<SyncClientEvents, SyncServerEvents, DefaultEventsMap, SocketData>;
+export type SyncNamespace = Namespace<SyncClientEvents, SyncServerEvents, DefaultEventsMap, SocketData>;
 
 interface SocketData {
   principal: Principal;
