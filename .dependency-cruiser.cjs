@@ -11,7 +11,12 @@ const only = (name, pkg, allowed, comment) => ({
 
 module.exports = {
   forbidden: [
-    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'protocol-is-the-bottom',
       severity: 'error',
@@ -59,20 +64,31 @@ module.exports = {
       name: 'sync-and-auth-know-no-transport',
       severity: 'error',
       from: { path: '^server/(sync|auth)/' },
-      to: { path: '^(server/(http|socket|io|app|main)\\.ts|server/(routes|middleware|sockets)/|node_modules/(koa|@koa|socket\\.io)/)' },
+      to: {
+        path: '^(server/(http|socket|io|app|main)\\.ts|server/(routes|middleware|sockets)/|node_modules/(koa|@koa|socket\\.io)/)',
+      },
     },
     { name: 'nothing-imports-test', severity: 'error', from: { pathNot: '^test/' }, to: { path: '^test/' } },
     only('typeorm-near-data', 'typeorm', '^(entities|migrations)/|^server/(db\\.ts|auth/|routes/|chat/)'),
     only('koa-near-http', '(koa|@koa)', '^server/(app\\.ts|http\\.ts|middleware/|routes/)'),
-    only('socket-io-at-the-edge', 'socket\\.io', '^server/(app\\.ts|io\\.ts|socket\\.ts|sockets/|chat/)|^bench/'),
+    only(
+      'socket-io-at-the-edge',
+      'socket\\.io',
+      '^server/(app\\.ts|io\\.ts|socket\\.ts|sockets/|chat/)|^bench/',
+    ),
     only('socket-io-client-in-one-place', 'socket\\.io-client', '^sdk/connection\\.ts|^bench/'),
     only('test-tools-stay-in-test', '(chai|mocha|fast-check|smtp-server|playwright-core)', '^test/'),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^(dist|node_modules/(?!zod|koa|@koa|socket\\.io|typeorm|chai|mocha|fast-check|smtp-server|playwright-core))' },
+    exclude: {
+      path: '^(dist|node_modules/(?!zod|koa|@koa|socket\\.io|typeorm|chai|mocha|fast-check|smtp-server|playwright-core))',
+    },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'types', 'default'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'types', 'default'],
+    },
   },
 };

@@ -78,8 +78,6 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-export const errorCode = z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]);
-
 /** One fault of a request: where, and what is wrong there. */
 export interface InputFault {
   path: string;

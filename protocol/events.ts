@@ -6,17 +6,7 @@ import type {
   SendMessageAck,
   StatusListAck,
 } from './chat.ts';
-import type {
-  AuthRefreshAck,
-  Change,
-  Closing,
-  Delta,
-  HelloAck,
-  OkAck,
-  PushAck,
-  Reset,
-  Snapshot,
-} from './sync.ts';
+import type { AuthRefreshAck, Closing, Delta, HelloAck, OkAck, PushAck, Reset, Snapshot } from './sync.ts';
 
 /** Both typed Socket.IO event maps. Arguments that come from the peer are `unknown`: they are parsed at the edge. */
 
@@ -66,5 +56,3 @@ export interface ChatServerEvents {
   'auth:expiring': (body: { at: string }) => void;
   'auth:revoked': (body: { code: string }) => void;
 }
-
-export type { Change };

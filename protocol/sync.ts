@@ -173,11 +173,9 @@ export type Snapshot = z.infer<typeof snapshot>;
 export const syncAck = z.union([z.object({ to: cursor }), z.object({ page: z.string().min(1).max(1_000) })]);
 export type SyncAck = z.infer<typeof syncAck>;
 
-export const subscribeRequest = subscription;
 export type OkAck = { ok: true } | Refusal;
 
 export const authRefresh = z.object({ token: z.string().min(1).max(8_192) });
-export type AuthRefresh = z.infer<typeof authRefresh>;
 export type AuthRefreshAck = { ok: true; expiresAt: string } | Refusal;
 
 export const reset = z.object({ reason: z.string() });

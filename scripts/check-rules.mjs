@@ -17,9 +17,13 @@ for (const file of readdirSync(join(root, 'test'), { recursive: true })) {
 }
 
 const faults = [
-  ...rules.filter((rule, i) => rules.indexOf(rule) !== i).map((rule) => `${rule} stands twice in docs/PROTOCOL.md`),
+  ...rules
+    .filter((rule, i) => rules.indexOf(rule) !== i)
+    .map((rule) => `${rule} stands twice in docs/PROTOCOL.md`),
   ...rules.filter((rule) => !cited.has(rule)).map((rule) => `${rule} has no test that cites it`),
-  ...[...cited].filter(([rule]) => !rules.includes(rule)).map(([rule, files]) => `${rule} is no rule, but ${files[0]} cites it`),
+  ...[...cited]
+    .filter(([rule]) => !rules.includes(rule))
+    .map(([rule, files]) => `${rule} is no rule, but ${files[0]} cites it`),
 ];
 for (const fault of faults) process.stderr.write(`${fault}\n`);
 if (faults.length === 0) process.stdout.write(`${rules.length} rules, each with a test\n`);

@@ -17,7 +17,10 @@ const retry = { never: 'do not repeat it', later: 'try again later', auth: 'auth
 const files = {
   '.env.example': [
     '# Every setting with its default. An empty value counts as left out. Made by `npm run reference`.',
-    ...settings.map(({ name, meaning, fallback }) => `\n# ${meaning}\n${fallback === undefined ? '#' : ''}${name}=${fallback ?? ''}`),
+    ...settings.map(
+      ({ name, meaning, fallback }) =>
+        `\n# ${meaning}\n${fallback === undefined ? '#' : ''}${name}=${fallback ?? ''}`,
+    ),
     '',
   ].join('\n'),
   'docs/CONFIGURATION.md': [
@@ -28,7 +31,10 @@ const files = {
     '',
     '| setting | default | meaning |',
     '|---|---|---|',
-    ...settings.map(({ name, meaning, fallback }) => `| \`${name}\` | ${fallback === undefined ? '' : `\`${fallback}\``} | ${meaning.replaceAll('|', '\\|')} |`),
+    ...settings.map(
+      ({ name, meaning, fallback }) =>
+        `| \`${name}\` | ${fallback === undefined ? '' : `\`${fallback}\``} | ${meaning.replaceAll('|', '\\|')} |`,
+    ),
     '',
   ].join('\n'),
   'docs/ERRORS.md': [
@@ -39,7 +45,10 @@ const files = {
     '',
     '| code | HTTP | what to do | meaning |',
     '|---|---|---|---|',
-    ...Object.entries(ERRORS).map(([code, entry]) => `| \`${code}\` | ${entry.status} | ${retry[entry.retry]} | ${entry.message.replaceAll('|', '\\|')} |`),
+    ...Object.entries(ERRORS).map(
+      ([code, entry]) =>
+        `| \`${code}\` | ${entry.status} | ${retry[entry.retry]} | ${entry.message.replaceAll('|', '\\|')} |`,
+    ),
     '',
   ].join('\n'),
 };
@@ -50,7 +59,8 @@ for (const [name, text] of Object.entries(files)) {
   const now = read(path);
   if (now === text) continue;
   stale += 1;
-  if (process.argv.includes('--check')) process.stderr.write(`${name} is not up to date: npm run reference\n`);
+  if (process.argv.includes('--check'))
+    process.stderr.write(`${name} is not up to date: npm run reference\n`);
   else writeFileSync(path, text);
 }
 if (stale > 0 && process.argv.includes('--check')) process.exit(1);
