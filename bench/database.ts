@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../server/embedded/embedded-postgres.ts';
 import { BARE_TABLES } from './bare.ts';
+import { PROTOTYPE_TABLES } from './prototype.ts';
 
 /** A database for one run, gone afterwards. */
 export interface BenchDatabase {
@@ -23,7 +24,7 @@ export async function openBenchDatabase(
   await run(server.url, [`CREATE DATABASE ${name}`]);
   const own = new URL(server.url);
   own.pathname = `/${name}`;
-  await run(own.href, BARE_TABLES);
+  await run(own.href, [...BARE_TABLES, ...PROTOTYPE_TABLES]);
   return {
     url: own.href,
     async close() {

@@ -10,6 +10,7 @@ import { createIo } from '../server/io.ts';
 import { createLogger } from '../server/log.ts';
 import { createMetrics } from '../server/metrics.ts';
 import { serveSync } from '../server/socket.ts';
+import { coalesceWrites } from '../server/sockets/coalesce.ts';
 import { watchDrain } from '../server/sockets/drain-watch.ts';
 import type { Doorkeeper } from '../server/sockets/guards.ts';
 import { createSync } from '../server/sync/sync.ts';
@@ -30,6 +31,7 @@ export async function startGateway(databaseUrl: string): Promise<Side> {
   });
   const metrics = createMetrics();
   serveSync(io, { identity: createDoorkeeper(), sync, log, metrics, trustProxy: false });
+  coalesceWrites(io);
   const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc());
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   return {

@@ -62,7 +62,9 @@ async function bench({ only, seconds, rounds, database: url, cpuProf }: Options)
     opened.push(gateway);
     const bare = await startSide('bare', database.url);
     opened.push(bare);
-    const run: Run = { gateway, bare, databaseUrl: database.url, seconds, rounds, log };
+    const prototype = await startSide('prototype', database.url);
+    opened.push(prototype);
+    const run: Run = { gateway, bare, prototype, databaseUrl: database.url, seconds, rounds, log };
     return await Promise.race([measureAll(run, only), interrupted]);
   } finally {
     await closeAll();

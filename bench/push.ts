@@ -26,7 +26,7 @@ export const measurePushBatch = (run: Run): Promise<Report> => measurePush(run, 
 
 async function measurePush(run: Run, shape: Shape): Promise<Report> {
   const sides = await Promise.all(
-    [run.gateway, run.bare].map(async (side) => ({
+    [run.gateway, run.prototype, run.bare].map(async (side) => ({
       name: side.name,
       writers: await openWriters(side, shape.writers),
       rates: [] as number[],
@@ -45,10 +45,11 @@ async function measurePush(run: Run, shape: Shape): Promise<Report> {
     ceilings.push(await measureCeiling(run.databaseUrl, shape, seconds / 2));
   }
   for (const { writers } of sides) for (const { client } of writers) client.close();
-  const [own = NaN, bare = NaN] = sides.map(({ rates }) => median(rates.slice(1)));
+  const [own = NaN, prototype = NaN, bare = NaN] = sides.map(({ rates }) => median(rates.slice(1)));
   const ceiling = median(ceilings.slice(1));
   return {
-    [shape.name]: toMetric(own, bare, 'records/s'),
+    [shape.name]: toMetric(own, prototype, 'records/s'),
+    [`${shape.name}_leanest`]: toMetric(own, bare, 'records/s'),
     [`${shape.name}_sql`]: toMetric(own, ceiling, 'records/s'),
     [`${shape.name}_bare_of_sql`]: toMetric(bare, ceiling, 'records/s'),
   };

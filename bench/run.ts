@@ -5,6 +5,8 @@ import type { RunningSide } from './start-side.ts';
 export interface Run {
   gateway: RunningSide;
   bare: RunningSide;
+  /** The bare prototype of the gateway's own path. */
+  prototype: RunningSide;
   databaseUrl: string;
   /** Length of one round on one side. */
   seconds: number;

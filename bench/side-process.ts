@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBare } from './bare.ts';
 import { startGateway } from './gateway.ts';
-import type { Side, SideAnswer, SideRequest, SideResult } from './side.ts';
+import { startPrototype } from './prototype.ts';
+import type { Side, SideAnswer, SideName, SideRequest, SideResult } from './side.ts';
 
 /** Entry of a child process: runs one side and answers its parent. */
 const [name = '', databaseUrl = ''] = process.argv.slice(2);
-const side = await (name === 'bare' ? startBare(databaseUrl) : startGateway(databaseUrl));
+const START = { bare: startBare, prototype: startPrototype, gateway: startGateway };
+const side = await START[name as SideName](databaseUrl);
 serveParent(side);
 
 function serveParent(running: Side): void {

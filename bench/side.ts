@@ -6,7 +6,7 @@ export interface Side {
   close(): Promise<void>;
 }
 
-export type SideName = 'gateway' | 'bare';
+export type SideName = 'gateway' | 'bare' | 'prototype';
 
 /** What the parent asks of a side's process, and what it answers. */
 export type SideRequest =

@@ -20,6 +20,7 @@ import type { Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { createOriginCheck } from './origins.ts';
 import { serveSync } from './socket.ts';
+import { coalesceWrites } from './sockets/coalesce.ts';
 import { watchDrain } from './sockets/drain-watch.ts';
 import { createSync } from './sync/sync.ts';
 import type { Sync, SyncDeps } from './sync/sync.ts';
@@ -129,6 +130,7 @@ function serveSockets(io: IoServer, parts: SocketParts, stops: Stops): void {
   const login: ChatDeps['login'] = (name, password, from) =>
     identity.logIn({ name, password, app: 'chat' }, from);
   const chat = serveChat(io, { ...parts, presence, login });
+  coalesceWrites(io);
   const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc());
   stops.push(() => {
     chat.close();

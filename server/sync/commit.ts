@@ -106,7 +106,7 @@ export async function writeGroup(
   connection: Connection,
   tenantId: number,
   { batches, advances, records }: GroupToWrite,
-): Promise<CommittedGroup> {
+): Promise<CommittedGroup & { rows: readonly ChangeRow[] }> {
   const at = new Date().toISOString();
   const { rows, records: touched } = toChangeRows(batches);
   const numbers = records.numbers();
@@ -128,7 +128,7 @@ export async function writeGroup(
   const { rows: clock } = await connection.query<{ base: number }>({ ...WRITE, values });
   const base = clock[0]?.base;
   if (base === undefined) throw new Error(`tenant ${tenantId} has no clock`);
-  return toCommitted({ base, versions, at, rows });
+  return { ...toCommitted({ base, versions, at, rows }), rows };
 }
 
 function advanceRow({ submission, last, count }: Advance): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { AppError } from '../../protocol/errors.ts';
-import type { MutationResult, Push, PushVerdict } from '../../protocol/sync.ts';
+import type { Mutation, MutationResult, Push, PushVerdict } from '../../protocol/sync.ts';
 import { isUnavailable } from '../db.ts';
 import type { Collections } from './collections.ts';
 import { writeGroup } from './commit.ts';
@@ -10,9 +10,11 @@ import { judgeGroup } from './judge.ts';
 import type { Judgement } from './judge.ts';
 import { clientKey, findStored, loadClients, loadRecords, lockCounters } from './load.ts';
 import type { ClientPosition, Connection, StoredResult } from './load.ts';
+import { RecordCache } from './record-cache.ts';
 import { toSubmission, toWriteSubmission } from './submission.ts';
 import type { PushOrigin, Submission, Write, WriteOrigin } from './submission.ts';
-import { WorkingSet } from './working-set.ts';
+import { keyOf, WorkingSet } from './working-set.ts';
+import type { WorkingRecord } from './working-set.ts';
 
 export interface PushDeps {
   pool: pg.Pool;
@@ -47,7 +49,7 @@ export function createPusher(deps: PushDeps): Pusher {
   const queueOf = (tenantId: number): GroupQueue<Submission, PushVerdict> => {
     const known = queues.get(tenantId);
     if (known) return known;
-    const writer = { deps, tenantId, positions: new Map<string, ClientPosition>() };
+    const writer = { deps, tenantId, positions: new Map<string, ClientPosition>(), cache: new RecordCache() };
     const queue = new GroupQueue((group: Submission[]) => runGroup(writer, group));
     queues.set(tenantId, queue);
     return queue;
@@ -72,6 +74,8 @@ interface Writer {
   tenantId: number;
   /** Where installations stood after this node's last commit. Only a guess: the write holds it against the truth. */
   positions: Map<string, ClientPosition>;
+  /** Records as they were after it; a guess as well. */
+  cache: RecordCache;
 }
 
 interface Attempt {
@@ -94,6 +98,7 @@ async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdi
       done = await commitGroup(writer, group, { locked: attempt > 1, stored });
     } catch (error) {
       writer.positions.clear();
+      writer.cache.clear();
       if (error instanceof AppError || isUnavailable(error)) return group.map(() => unavailable(error));
       const { code = '' } = error as { code?: string };
       if (!RETRIABLE.has(code) || attempt === ATTEMPTS) return await bisect(writer, group, error);
@@ -159,6 +164,7 @@ async function commitGroup(
       ? await inTransaction(deps.pool, (tx) => commitOn(tx, writer, group, { ...attempt, locked: true }))
       : await commitOn(deps.pool, writer, group, attempt);
   remember(writer, committed.judgement);
+  if (committed.group) writer.cache.take(committed.group.rows, committed.group.from);
   if (committed.group && committed.group.to > committed.group.from)
     deps.onCommitted(tenantId, committed.group);
   await deps.afterCommit?.();
@@ -166,13 +172,13 @@ async function commitGroup(
   return committed.judgement.answers.map((answer) => (typeof answer === 'function' ? answer(base) : answer));
 }
 
-/** Loads, judges, writes: two statements, of which the second is the commit when `connection` is the pool. */
+/** Loads what is not remembered, judges, writes: on the pool the write is the commit. */
 async function commitOn(
   connection: Connection,
   writer: Writer,
   group: Submission[],
   attempt: Attempt,
-): Promise<{ judgement: Judgement; group: CommittedGroup | undefined }> {
+): Promise<{ judgement: Judgement; group: Awaited<ReturnType<typeof writeGroup>> | undefined }> {
   const { deps, tenantId } = writer;
   const positions = await findPositions(connection, writer, group, attempt.locked);
   const [fresh, repeated] = partition(group, (submission) => isFresh(submission, positions));
@@ -181,7 +187,7 @@ async function commitOn(
   const wanted = fresh
     .concat(repeated.filter(({ sequenced }) => !sequenced))
     .flatMap(({ push }) => push.mutations);
-  const loaded = await loadRecords(connection, tenantId, wanted, attempt.locked);
+  const loaded = await findRecords(connection, writer, wanted, attempt.locked);
   const numbered = wanted.filter(
     ({ collection }) => deps.collections.get(collection)?.numbered !== undefined,
   );
@@ -194,6 +200,28 @@ async function commitOn(
   const { decided: batches, advances } = judgement;
   if (batches.length === 0 && advances.length === 0) return { judgement, group: undefined };
   return { judgement, group: await writeGroup(connection, tenantId, { batches, advances, records }) };
+}
+
+/**
+ * The records the mutations name: remembered ones as they are, the others from the database. A put that names no
+ * version and no remembered record is taken to make a new one: if not, the write fails and the group runs again, locked.
+ */
+async function findRecords(
+  connection: Connection,
+  { tenantId, cache }: Writer,
+  wanted: readonly Mutation[],
+  locked: boolean,
+): Promise<[string, WorkingRecord][]> {
+  if (locked) return await loadRecords(connection, tenantId, wanted, true);
+  const found: [string, WorkingRecord][] = [];
+  const unknown: Mutation[] = [];
+  for (const mutation of wanted) {
+    const key = keyOf(mutation);
+    const known = cache.find(key);
+    if (known) found.push([key, known]);
+    else if (mutation.op !== 'put' || mutation.baseVersion !== undefined) unknown.push(mutation);
+  }
+  return unknown.length === 0 ? found : found.concat(await loadRecords(connection, tenantId, unknown, false));
 }
 
 /** Whether a batch is new by its place; a write has none, and is looked up by its batchId each time. */
