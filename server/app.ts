@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { Server as HttpServer } from 'node:http';
+import type { RequestListener, Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Server as IoServer } from 'socket.io';
 import { startIdentity } from './auth/identity.ts';
@@ -76,7 +76,9 @@ async function stopAll(stops: Stops): Promise<void> {
 async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'close'>> {
   const { config, log, faults = {} } = options;
   const { db, hints } = await openStores(options, stops);
-  const http = createServer();
+  // The handler comes first: Engine.IO takes its own path out of the hands of the listeners that are there before it
+  const serving: { handle?: RequestListener } = {};
+  const http = createServer((request, response) => serving.handle?.(request, response));
   const issuer = (): string => config.PUBLIC_URL?.replace(/\/$/, '') ?? listeningUrl(http, config.HOST);
   const mailTo = options.console ? { console: options.console } : {};
   const identity = await startIdentity({ db, config, log, hints, issuer, ...mailTo });
@@ -96,8 +98,8 @@ async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'clos
   serveSockets(io, { identity, sync, db, hints, log, metrics, trustProxy: config.TRUST_PROXY }, stops);
   let isDraining = false;
   const accepting = (): boolean => !isDraining;
-  const { handle } = createHttp({ config, db, identity, sync, metrics, log, issuer, allowOrigin, accepting });
-  http.on('request', handle);
+  const httpDeps = { config, db, identity, sync, metrics, log, issuer, allowOrigin, accepting };
+  serving.handle = createHttp(httpDeps).handle;
   stops.push(async () => {
     isDraining = true;
     await closeSockets(io, http, sync);
