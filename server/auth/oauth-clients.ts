@@ -3,7 +3,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
 import type { Caller, IdentityCore } from './core.ts';
-import { requireMayGrant } from './granting.ts';
+import { requireMayControl, requireMayGrant } from './granting.ts';
 import { createClientId, createClientSecret, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
@@ -79,7 +79,10 @@ export async function listClients(core: IdentityCore, tenantId: number): Promise
   return (await core.db.sql<ClientViewRow>(`${SELECT} ORDER BY c.created_at, c.id`, [tenantId])).map(toView);
 }
 
-/** Changes a client; disabling it ends its sessions in the same transaction. */
+/**
+ * Changes a client; disabling it ends its sessions in the same transaction. Throws `not_found`; `forbidden` and
+ * `forbidden_partition` when `by` does not hold what the client has or is to have.
+ */
 export async function changeClient(
   core: IdentityCore,
   by: Principal,
@@ -90,7 +93,7 @@ export async function changeClient(
   requireMayGrant(by, changes);
   const { tenantId } = by;
   const { view, ended } = await core.db.transaction(async ({ sql }) => {
-    await requireClient(sql, tenantId, id);
+    requireMayControl(by, await lockClient(sql, tenantId, id));
     await sql(UPDATE, [
       tenantId,
       id,
@@ -114,7 +117,10 @@ export async function changeClient(
   return view;
 }
 
-/** Adds a secret; the earlier ones stay valid for `overlapSeconds` more, at the longest (S44). */
+/**
+ * Adds a secret; the earlier ones stay valid for `overlapSeconds` more, at the longest (S44). Whoever learns the secret can act
+ * as the client, so `by` must hold all that the client does.
+ */
 export async function rotateSecret(
   core: IdentityCore,
   by: Principal,
@@ -123,7 +129,8 @@ export async function rotateSecret(
 ): Promise<NewSecret> {
   const { tenantId } = by;
   return core.db.transaction(async ({ sql }) => {
-    const client = await requireClient(sql, tenantId, rotation.id);
+    const client = await lockClient(sql, tenantId, rotation.id);
+    requireMayControl(by, client);
     const until = new Date(core.clock() + rotation.overlapSeconds * 1_000);
     await sql(
       `UPDATE client_secrets SET expires_at = least(coalesce(expires_at, $3), $3)
@@ -147,6 +154,7 @@ export async function removeSecret(
   caller: Caller,
 ): Promise<void> {
   await core.db.transaction(async ({ sql }) => {
+    requireMayControl(by, await lockClient(sql, by.tenantId, secret.id));
     const removed = await sql(
       'DELETE FROM client_secrets WHERE tenant_id = $1 AND oauth_client_id = $2 AND id = $3 RETURNING 1',
       [by.tenantId, secret.id, secret.secretId],
@@ -193,6 +201,12 @@ async function requireClient(sql: Sql, tenantId: number, id: string): Promise<Cl
   const [row] = await sql<ClientViewRow>(`${SELECT} AND c.id = $2`, [tenantId, id]);
   if (row === undefined) throw new AppError('not_found', { message: 'There is no such OAuth client.' });
   return toView(row);
+}
+
+/** Held until the end of the transaction, so that nobody widens the client between the check and the deed. */
+async function lockClient(sql: Sql, tenantId: number, id: string): Promise<ClientView> {
+  await sql('SELECT 1 FROM oauth_clients WHERE tenant_id = $1 AND id = $2 FOR UPDATE', [tenantId, id]);
+  return requireClient(sql, tenantId, id);
 }
 
 function toView(row: ClientViewRow): ClientView {

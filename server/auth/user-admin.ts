@@ -2,10 +2,12 @@ import { AppError } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
 import type { Caller, IdentityCore } from './core.ts';
-import { requireMayGrant } from './granting.ts';
+import { requireMayControl, requireMayGrant } from './granting.ts';
+import type { Holdings } from './granting.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
 import { revokeSessions } from './revocations.ts';
+import { grantsOfRole, scopesOfRole } from './roles.ts';
 import type { Role } from './roles.ts';
 
 /** Administrators' view of people, and what they may change. Always in the tenant of `by`. */
@@ -47,6 +49,7 @@ export async function listUsers(
 
 /**
  * Changes role, grants or state. Only an owner (or the admin key) may make, change or disable an owner, and the last one stays.
+ * Whoever changes a person must hold what that person holds before and after (S54).
  * Disabling ends the person's sessions in the same transaction. Throws `not_found`, `forbidden`, `forbidden_partition`.
  */
 export async function changeUser(
@@ -56,12 +59,13 @@ export async function changeUser(
   caller: Caller,
 ): Promise<UserView> {
   const { id, changes } = change;
-  requireMayGrant(by, { partitions: changes.partitions });
   const { tenantId } = by;
   const { view, ended } = await core.db.transaction(async ({ sql }) => {
     // the tenant's row serialises changes of owners
     await sql('SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE', [tenantId]);
     const before = await requireUser(sql, tenantId, id);
+    requireMayControl(by, holdingsOf(before.role, before.partitions));
+    requireMayGrant(by, holdingsOf(changes.role ?? before.role, changes.partitions ?? before.partitions));
     await requireMayChange(sql, by, before, changes);
     await sql(
       `UPDATE users SET role = coalesce($3, role), partitions = coalesce($4, partitions),
@@ -95,6 +99,14 @@ export async function changeUser(
   core.revocations.announceRevoked(tenantId, ended);
   core.revocations.announceChanged(tenantId, principalKey({ kind: 'user', id }));
   return view;
+}
+
+/** What a person holds by role and grants; partitions that a role makes needless count too, for they stay when it goes. */
+function holdingsOf(role: string, partitions: readonly string[]): Holdings {
+  return {
+    scopes: scopesOfRole(role),
+    partitions: [...grantsOfRole(role, partitions), ...partitions],
+  };
 }
 
 async function requireMayChange(
