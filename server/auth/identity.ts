@@ -53,7 +53,10 @@ export interface Identity {
    * may not be used from `from.ip`.
    */
   authenticate(token: string, from?: { ip?: string | undefined }): Promise<Principal>;
-  /** The same principal with its rights as of now, for the next event of an open socket. Throws `revoked`, `unavailable`. */
+  /**
+   * The same principal with its rights as of now, for the next event of an open socket. Throws `revoked`, `unavailable`;
+   * `forbidden` when its client may no longer be used from the address it was authenticated for.
+   */
   current(principal: Principal): Promise<Principal>;
   /** The admin key as a principal of an existing tenant. Throws `unauthenticated`, `not_found`. */
   authenticateKey(key: string, tenantId?: number): Promise<Principal>;
@@ -133,22 +136,37 @@ function createHandlers(mailer: Mailer, core: () => IdentityCore): Record<string
   };
 }
 
+/** What a principal was made of; without `from` no address was asked for. */
+interface Origin {
+  claims: AccessClaims;
+  from: { ip?: string | undefined } | undefined;
+}
+
+const ANYWHERE = Symbol('no address');
+
 function createAuthentication(core: IdentityCore): Pick<Identity, 'authenticate' | 'current' | 'rateOf'> {
   const verifier = createTokenVerifier(core);
-  const made = new WeakMap<AccessClaims, { state: SessionState; principal: Principal }>();
-  const claimsOf = new WeakMap<Principal, AccessClaims>();
+  // a principal stands for a token and an address: the same token from elsewhere is another one
+  const made = new WeakMap<AccessClaims, { state: SessionState; byAddress: Map<unknown, Principal> }>();
+  const originOf = new WeakMap<Principal, Origin>();
   const requireState = async (tenantId: number, sessionId: string): Promise<SessionState> => {
     const state = await core.states.load(tenantId, sessionId);
     // asked after loading: a revocation that arrived meanwhile counts
     if (state?.usable !== true || core.revocations.isRevoked(sessionId)) throw new AppError('revoked');
     return state;
   };
-  const principalFor = (claims: AccessClaims, state: SessionState): Principal => {
+  const principalFor = (origin: Origin, state: SessionState): Principal => {
+    const { claims, from } = origin;
+    if (from !== undefined && !state.allowsAddress(from.ip)) {
+      throw new AppError('forbidden', { message: 'This client may not be used from your address.' });
+    }
     const known = made.get(claims);
-    if (known?.state === state) return known.principal;
-    const principal = toPrincipal(claims, state);
-    made.set(claims, { state, principal });
-    claimsOf.set(principal, claims);
+    const byAddress = known?.state === state ? known.byAddress : new Map<unknown, Principal>();
+    if (byAddress !== known?.byAddress) made.set(claims, { state, byAddress });
+    const address = from === undefined ? ANYWHERE : from.ip;
+    const principal = byAddress.get(address) ?? toPrincipal(claims, state);
+    byAddress.set(address, principal);
+    originOf.set(principal, origin);
     return principal;
   };
   return {
@@ -157,15 +175,12 @@ function createAuthentication(core: IdentityCore): Pick<Identity, 'authenticate'
       const state = await requireState(claims.tid, claims.sid);
       if (claims.sub !== state.id) throw new AppError('invalid_token');
       if (state.expiresAt <= core.clock()) throw new AppError('token_expired');
-      if (from !== undefined && !state.allowsAddress(from.ip)) {
-        throw new AppError('forbidden', { message: 'This client may not be used from your address.' });
-      }
-      return principalFor(claims, state);
+      return principalFor({ claims, from }, state);
     },
     async current(principal) {
-      const claims = claimsOf.get(principal);
-      if (claims === undefined) return principal;
-      return principalFor(claims, await requireState(claims.tid, claims.sid));
+      const origin = originOf.get(principal);
+      if (origin === undefined) return principal;
+      return principalFor(origin, await requireState(origin.claims.tid, origin.claims.sid));
     },
     async rateOf(principal) {
       if (principal.kind !== 'client') return undefined;
