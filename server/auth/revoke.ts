@@ -27,22 +27,26 @@ export async function revoke(core: IdentityCore, target: RevokeTarget, cause: Re
   return ended.length;
 }
 
-/** Ends the session a refresh token belongs to, if it is one of `clientId`'s (null: of the gateway's own programs). */
+/**
+ * Ends the session a refresh token belongs to, if it is one of `clientId`'s (null: of the gateway's own programs). Says whether
+ * there is such a session.
+ */
 export async function revokeByRefreshToken(
   core: IdentityCore,
   token: { refreshToken: string; clientId: string | null },
   caller: Caller,
-): Promise<void> {
+): Promise<boolean> {
   const tenantId = findTenantOf('srt', token.refreshToken);
-  if (tenantId === undefined) return;
+  if (tenantId === undefined) return false;
   const [row] = await core.db.sql<{ id: string; principal: string }>(
     `SELECT s.id, s.principal_kind || ':' || s.principal_id AS principal
      FROM refresh_tokens t JOIN sessions s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
      WHERE t.tenant_id = $1 AND t.hash = $2 AND s.client_id IS NOT DISTINCT FROM $3`,
     [tenantId, sha256(token.refreshToken), token.clientId],
   );
-  if (row === undefined) return;
+  if (row === undefined) return false;
   await endSession(core, { tenantId, id: row.id, by: row.principal, reason: 'revoked_by_owner' }, caller);
+  return true;
 }
 
 /** Logging out: the session's end with its own audit action. */

@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import { requestResend, signUp, verifyEmail } from '../auth/accounts.ts';
+import type { Caller } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { logInGuarded } from '../auth/login.ts';
 import type { LoggedIn } from '../auth/login.ts';
@@ -152,7 +153,10 @@ async function refreshTokens(
   answerTokens(identity, ctx, { web: cookie !== undefined, tokens });
 }
 
-/** Ends the session of the bearer token, of the refresh token in the body, or of the cookie. Always answers 200 but for a bad bearer. */
+/**
+ * Ends the bearer token's session, and that of the refresh token in the body or the cookie as well. A token that names nothing is
+ * no obstacle, except a bad bearer when nothing else proves whose session it was.
+ */
 async function leave(
   { identity }: PeopleDeps,
   ctx: Context,
@@ -163,15 +167,26 @@ async function leave(
   const cookie = findRefreshCookie(identity, ctx);
   const refreshToken = input.refresh_token ?? cookie;
   if (bearer === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
-  if (refreshToken !== undefined)
-    await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller);
-  if (bearer !== undefined && refreshToken === undefined) {
+  if (ctx.cookies.get('sluice_refresh') !== undefined) writeRefreshCookie(identity, ctx, undefined);
+  const refusal = bearer === undefined ? undefined : await endBearer(identity, bearer, caller);
+  const known =
+    refreshToken !== undefined &&
+    (await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller));
+  if (refusal !== undefined && !known) throw refusal;
+  ctx.body = { success: true, message: 'You are logged out.' };
+}
+
+/** Returns why the bearer was refused, for the refresh token may still say whose session ends. */
+async function endBearer(identity: Identity, bearer: string, caller: Caller): Promise<AppError | undefined> {
+  try {
     const principal = await identity.authenticate(bearer, caller);
     const { tenantId, sessionId: id } = principal;
     await logOut(identity.core, { tenantId, id, by: principalKey(principal) }, caller);
+    return undefined;
+  } catch (error) {
+    if (error instanceof AppError && error.status === 401) return error;
+    throw error;
   }
-  if (ctx.cookies.get('sluice_refresh') !== undefined) writeRefreshCookie(identity, ctx, undefined);
-  ctx.body = { success: true, message: 'You are logged out.' };
 }
 
 function answerTokens(
