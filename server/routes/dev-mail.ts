@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import Router from '@koa/router';
 import { AppError } from '../../protocol/errors.ts';
 import type { Identity } from '../auth/identity.ts';
@@ -5,7 +6,7 @@ import { isLoopback } from '../mail.ts';
 
 /**
  * The mails that were printed instead of sent. Exists only without a mail server, on a loopback HOST, and where PUBLIC_URL does
- * not say that a proxy shows this gateway to others.
+ * not say that a proxy shows this gateway to others; a request that came through a proxy is refused.
  */
 export function devMailRoutes({ identity }: { identity: Identity }): Router {
   const router = new Router();
@@ -15,12 +16,20 @@ export function devMailRoutes({ identity }: { identity: Identity }): Router {
   if (keptMail === undefined || isPublic || !isLoopback(HOST)) return router;
   router.get('/dev/mail', (ctx) => {
     // a page whose name was made to resolve to this machine must not read codes
-    if (!isLoopback(hostOf(ctx.req.headers.host))) throw new AppError('route_not_found');
+    if (!isLoopback(hostOf(ctx.req.headers.host)) || isProxied(ctx.req.headers))
+      throw new AppError('route_not_found');
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { success: true, mails: keptMail() };
   });
   return router;
 }
+
+/** A proxy on this machine would show the mails to whoever asks it. */
+function isProxied(headers: IncomingHttpHeaders): boolean {
+  return Object.keys(headers).some((name) => PROXY_HEADER.test(name));
+}
+
+const PROXY_HEADER = /^(x-forwarded-.+|forwarded|x-real-ip|via)$/;
 
 function hostOf(header: string | undefined): string {
   const url = `http://${header ?? ''}`;
