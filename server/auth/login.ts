@@ -4,7 +4,7 @@ import { appendAudit } from '../audit.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
-import { keyOf } from './names.ts';
+import { isStorable, keyOf } from './names.ts';
 import { mint, openSession } from './sessions.ts';
 import type { TokenSet } from './sessions.ts';
 
@@ -39,6 +39,7 @@ export async function logInGuarded(
   onCount?: CountListener,
 ): Promise<LoggedIn> {
   const { name } = credentials;
+  if (!isStorable(name)) throw new AppError('invalid_request');
   return core.guesses.guard({
     account: `login ${await findAccountKey(core, name)}`,
     ip: caller.ip,

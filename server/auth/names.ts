@@ -3,6 +3,14 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { isAddressBlock } from './ip-allow-list.ts';
 import { SCOPE_PATTERN } from './roles.ts';
 
+/** Whether PostgreSQL can store the text: no NUL, no unpaired surrogate. */
+export function isStorable(content: string): boolean {
+  return !content.includes('\0') && content.isWellFormed();
+}
+
+/** Any text that comes from outside and reaches the database. */
+export const text = z.string().refine(isStorable, 'text without NUL and unpaired surrogates');
+
 /** What usernames and e-mail addresses are compared by: `Ana`, `ana` and `ＡＮＡ` are one (S33). */
 export function keyOf(name: string): string {
   return name.normalize('NFKC').toLowerCase().normalize('NFKC');
@@ -14,8 +22,8 @@ const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{1,63}$/u;
 export const username = z
   .string()
   .max(256)
-  .transform((text) => text.normalize('NFKC'))
-  .refine((text) => USERNAME.test(text), 'use 2 to 64 letters, digits, ".", "_" or "-"');
+  .transform((name) => name.normalize('NFKC'))
+  .refine((name) => USERNAME.test(name), 'use 2 to 64 letters, digits, ".", "_" or "-"');
 
 export const email = z.email('write an e-mail address').max(254);
 

@@ -3,7 +3,7 @@ import type { Middleware } from 'koa';
 import { z } from 'zod';
 import type { IdentityCore } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
-import { addressBlock, grant, scope } from '../auth/names.ts';
+import { addressBlock, grant, scope, text } from '../auth/names.ts';
 import {
   changeClient,
   listClients,
@@ -17,7 +17,7 @@ import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { callerOf, paramOf, parseInput, withBody } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
-const name = z.string().trim().min(1).max(100);
+const name = text.trim().min(1).max(100);
 const scopes = z.array(scope).max(100);
 const partitions = z.array(grant).max(1_000);
 const ipAllowList = z.array(addressBlock).max(1_000);

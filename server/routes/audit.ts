@@ -1,14 +1,15 @@
 import Router from '@koa/router';
 import { z } from 'zod';
 import type { Identity } from '../auth/identity.ts';
+import { text } from '../auth/names.ts';
 import type { Sql } from '../db.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { withQuery } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
 const filter = z.object({
-  action: z.string().max(100).optional(),
-  principal: z.string().max(100).optional(),
+  action: text.max(100).optional(),
+  principal: text.max(100).optional(),
   from: z.iso.datetime({ offset: true }).optional(),
   to: z.iso.datetime({ offset: true }).optional(),
   success: z.stringbool().optional(),

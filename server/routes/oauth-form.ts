@@ -1,5 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
+import { isStorable } from '../auth/names.ts';
 
 /** Errors of RFC 6749 section 5.2 (and `temporarily_unavailable` of 4.1.2.1, for want of a better one). */
 type OAuthCode =
@@ -39,7 +40,7 @@ export function answerInOAuthForm(): Middleware {
   };
 }
 
-/** Reads the form out of the raw body. Refuses other types, duplicates (S42) and parameters without a name. */
+/** Reads the form out of the raw body. Refuses other types, duplicates (S42) and text that cannot be stored. */
 export function parseForm(ctx: Context): Form {
   if (ctx.is('application/x-www-form-urlencoded') === false) {
     throw new OAuthError('invalid_request', 'send application/x-www-form-urlencoded');
@@ -48,6 +49,7 @@ export function parseForm(ctx: Context): Form {
   const form = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(rawBody ?? '')) {
     if (form.has(name)) throw new OAuthError('invalid_request', 'a parameter is given twice');
+    if (!isStorable(value)) throw new OAuthError('invalid_request', 'a parameter holds NUL');
     form.set(name, value);
   }
   for (const [name, value] of form) if (value === '') form.delete(name);
@@ -71,6 +73,7 @@ export function findClientCredentials(ctx: Context, form: Form): { clientId: str
   if (secret !== undefined) throw new OAuthError('invalid_request', 'authenticate in one way, not in two');
   const basic = parseBasic(header);
   if (basic === undefined) throw new OAuthError('invalid_client', 'the Authorization header is malformed');
+  if (!isStorable(basic.clientId)) throw new OAuthError('invalid_request', 'the client id holds NUL');
   if (clientId !== undefined && clientId !== basic.clientId) {
     throw new OAuthError('invalid_request', 'client_id contradicts the Authorization header');
   }

@@ -7,7 +7,7 @@ import type { Caller } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { logInGuarded } from '../auth/login.ts';
 import type { LoggedIn } from '../auth/login.ts';
-import { email, keyOf, username } from '../auth/names.ts';
+import { email, keyOf, text, username } from '../auth/names.ts';
 import { principalKey } from '../auth/principal.ts';
 import { refresh } from '../auth/refresh.ts';
 import { logOut, revokeByRefreshToken } from '../auth/revoke.ts';
@@ -24,22 +24,22 @@ interface PeopleDeps {
 
 // bounds the work before a password is looked at; the rule of 8 to 256 characters comes after (S31)
 const password = z.string().min(1).max(1_024);
-const app = z.string().max(100).optional();
+const app = text.max(100).optional();
 
 // strict: a field that is ignored here could be taken for a right that was granted (S54)
 const signUpInput = z.strictObject({ username, email, password });
 const verifyInput = z
   .object({
-    email: z.string().max(254).optional(),
-    username: z.string().max(256).optional(),
+    email: text.max(254).optional(),
+    username: text.max(256).optional(),
     code: z.string().regex(/^\d{6}$/, 'six digits'),
   })
   .refine((input) => (input.email === undefined) !== (input.username === undefined), 'email or username');
 const resendInput = z.object({ email });
 const loginInput = z
   .object({
-    username: z.string().min(1).max(256).optional(),
-    email: z.string().min(1).max(254).optional(),
+    username: text.min(1).max(256).optional(),
+    email: text.min(1).max(254).optional(),
     password,
     app,
   })

@@ -20,7 +20,8 @@ describe('an open socket', () => {
     const inside = await identity.authenticate(access, { ip: '10.0.0.7' });
     const outside = await identity.authenticate(access, { ip: '192.0.2.7' });
     let told = 0;
-    const socket = { ...outside, principalKey: `client:${client.id}`, close: () => undefined };
+    const { tenantId, sessionId } = outside;
+    const socket = { tenantId, sessionId, principalKey: `client:${client.id}`, close: () => undefined };
     identity.sockets.register({ ...socket, changed: () => void (told += 1) });
     const before = await outcome(identity.current(outside));
     await call(gateway, `/api/v1/admin/oauth-clients/${client.id}`, {

@@ -1,0 +1,64 @@
+import { expect } from 'chai';
+import { call, createPerson } from './support/client.ts';
+import type { Answer } from './support/client.ts';
+import { ADMIN_KEY, PASSWORD, startGateway } from './support/gateway.ts';
+import type { Gateway } from './support/gateway.ts';
+
+/** PostgreSQL stores neither; unpaired surrogates survive JSON only. */
+const BAD = ['a\0b', 'a\ud800b', '\udc00'];
+
+describe('text that cannot be stored', () => {
+  let gateway: Gateway;
+  before(async () => (gateway = await startGateway({ env: { AUTH_FAILURE_LIMIT_ADDRESS: '1000' } })));
+  after(() => gateway.close());
+  const post = (path: string, json: unknown): Promise<Answer> =>
+    call(gateway, path, { json, ...(path.includes('/admin/') ? { key: ADMIN_KEY } : {}) });
+
+  const bodies: [string, string, (bad: string) => unknown][] = [
+    ['login by username', '/api/login', (username) => ({ username, password: PASSWORD })],
+    ['login by e-mail', '/api/login', (bad) => ({ email: `${bad}@example.com`, password: PASSWORD })],
+    ['login of an app', '/auth/login', (app) => ({ username: 'text-ana', password: PASSWORD, app })],
+    ['verification by username', '/api/verify-email', (username) => ({ username, code: '123456' })],
+    ['verification by e-mail', '/api/verify-email', (email) => ({ email, code: '123456' })],
+    ['a new code', '/api/resend-verification', (bad) => ({ email: `${bad}@example.com` })],
+    ['sign-up', '/api/signup', (username) => ({ username, email: 't@example.com', password: PASSWORD })],
+    ['the name of a client', '/api/v1/admin/oauth-clients', (name) => ({ name })],
+    ['a partition', '/api/v1/admin/oauth-clients', (bad) => ({ name: 'x', partitions: [bad] })],
+    ['the name of a tenant', '/api/v1/admin/tenants', (name) => ({ name })],
+  ];
+  for (const [title, path, bodyOf] of bodies) {
+    it(`is refused as invalid_request in ${title}`, async () => {
+      if (path === '/auth/login') await createPerson(gateway, { username: 'text-ana' });
+      const answers = await Promise.all(BAD.map((bad) => post(path, bodyOf(bad))));
+      const outcomes = answers.map(({ status, body }) => [status, body['code']]);
+      expect(outcomes).to.deep.equal(BAD.map(() => [400, 'invalid_request']));
+    });
+  }
+
+  it('is refused as invalid_request in the filters of the audit log', async () => {
+    const answers = await Promise.all(
+      ['principal=%00', 'action=a%00'].map((query) =>
+        call(gateway, `/audit/logs?${query}`, { key: ADMIN_KEY }),
+      ),
+    );
+    expect(answers.map(({ body }) => body['code'])).to.deep.equal(['invalid_request', 'invalid_request']);
+  });
+
+  it('is refused in the OAuth form in a client id, in the body or the header', async () => {
+    const grant = 'grant_type=client_credentials';
+    const basic = `Basic ${Buffer.from('slc_1_%00:secret').toString('base64')}`;
+    const answers = [
+      await call(gateway, '/oauth/token', { form: `${grant}&client_id=slc_1_%00&client_secret=x` }),
+      await call(gateway, '/oauth/token', { form: grant, headers: { authorization: basic } }),
+      await call(gateway, '/oauth/revoke', { form: 'token=%00&client_id=slc_1_x&client_secret=x' }),
+    ];
+    const outcomes = answers.map(({ status, body }) => [status, body['error']]);
+    expect(outcomes).to.deep.equal(answers.map(() => [400, 'invalid_request']));
+  });
+
+  it('is refused in a login that comes by a socket', async () => {
+    const attempt = gateway.identity.logIn({ name: 'a\0b', password: PASSWORD }, { ip: '192.0.2.7' });
+    const code = await attempt.catch((error: unknown) => (error as { code: string }).code);
+    expect(code).to.equal('invalid_request');
+  });
+});
