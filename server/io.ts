@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import { Server } from 'socket.io';
-import { LIMITS } from '../protocol/limits.ts';
+import { MESSAGE_BYTES } from './sockets/intake.ts';
 
 /** Which origins a browser may connect from; a client that sends none is no browser. */
 export type OriginCheck = (origin: string | undefined) => boolean;
@@ -18,8 +18,8 @@ export function createIo(http: HttpServer, allowOrigin: OriginCheck): Server {
     connectTimeout: 5_000,
     pingInterval: 20_000,
     pingTimeout: 20_000,
-    // room for a batch at its limit plus its envelope; what is over it is refused by its own code
-    maxHttpBufferSize: LIMITS.batchBytes * 4,
+    // room for a batch at its limit, its escapes and its envelope; what is over it is refused by its own code
+    maxHttpBufferSize: MESSAGE_BYTES,
     cors: { origin: (origin, done) => done(null, allowOrigin(origin)), credentials: true },
     allowRequest: (request, done) => {
       const allowed = allowOrigin(request.headers.origin);

@@ -16,6 +16,7 @@ import type { Doorkeeper } from './sockets/guards.ts';
 import { isOverfull } from './sockets/drain-watch.ts';
 import { frameSink } from './sockets/frame-sink.ts';
 import { authenticateHandshake, toConnectError } from './sockets/handshake.ts';
+import { admitLargeMessages, guardIntake } from './sockets/intake.ts';
 import { parseMessage } from './sync/messages.ts';
 import type { Sync, SyncSession } from './sync/sync.ts';
 
@@ -59,6 +60,7 @@ const PUSHES_IN_FLIGHT = 256;
 
 /** The namespace `/sync`: authenticates the handshake, then serves the event table below. */
 export function serveSync(io: Server, deps: SocketDeps): SyncNamespace {
+  guardIntake(io, deps);
   const namespace = io.of('/sync') as unknown as SyncNamespace;
   namespace.use((socket, next) => {
     authenticate(socket, deps).then(
@@ -71,7 +73,14 @@ export function serveSync(io: Server, deps: SocketDeps): SyncNamespace {
 }
 
 async function authenticate(socket: SyncSocket, deps: SocketDeps): Promise<void> {
-  socket.data.principal = await authenticateHandshake(socket.handshake, deps);
+  const { handshake } = socket;
+  try {
+    socket.data.principal = await authenticateHandshake(handshake, deps);
+    admitLargeMessages(socket.conn);
+  } finally {
+    // Socket.IO would keep what was sent, whatever it was, for as long as the connection lasts
+    handshake.auth = {};
+  }
 }
 
 function serve(socket: SyncSocket, deps: SocketDeps): void {

@@ -27,20 +27,20 @@ export function clientAddress(handshake: Handshake, trustProxy: boolean): string
   return (nearest ?? handshake.address).replace(/^::ffff:/, '');
 }
 
-/** A token bucket: `take()` says whether one more event is within the pace. */
+/** A token bucket: `take()` says whether one more event, or `cost` of them, is within the pace. */
 export function createPace(options: { perSecond: number; burst: number; now?: () => number }): {
-  take(): boolean;
+  take(cost?: number): boolean;
 } {
   const now = options.now ?? (() => performance.now());
   let tokens = options.burst;
   let last = now();
   return {
-    take() {
+    take(cost = 1) {
       const at = now();
       tokens = Math.min(options.burst, tokens + ((at - last) / 1_000) * options.perSecond);
       last = at;
-      if (tokens < 1) return false;
-      tokens -= 1;
+      if (tokens < cost) return false;
+      tokens -= cost;
       return true;
     },
   };

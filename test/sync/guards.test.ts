@@ -1,0 +1,88 @@
+import { expect } from 'chai';
+import WebSocket from 'ws';
+import { createAddressBook, isDeeperThan } from '../../server/sockets/intake.ts';
+import { tokenFor, until } from '../support/sync-gateway.ts';
+import { applied, asset, useGateway } from './setup.ts';
+
+/** A connection below Socket.IO's client: what it sends is what is written here. */
+async function connectRaw(
+  url: string,
+): Promise<{ socket: WebSocket; heard: string[]; closed: () => boolean }> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+  const heard: string[] = [];
+  let closed = false;
+  socket.on('error', () => undefined);
+  socket.on('close', () => (closed = true));
+  socket.on('message', (data: Buffer) => void heard.push(data.toString()));
+  await until('the engine', () => heard.length > 0);
+  return { socket, heard, closed: () => closed };
+}
+
+const large = 'x'.repeat(40_000);
+const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+const attachment = '451-["x",{"_placeholder":true,"num":0}]';
+
+describe('sync: what guards the door', () => {
+  const suite = useGateway();
+
+  const strangers: [string, (string | Buffer)[]][] = [
+    ['a handshake of 40,000 characters', [`40/sync,{"token":"x","more":"${large}"}`]],
+    ['an event of 40,000 characters on /', ['40', `42["x","${large}"]`]],
+    ['2,000 levels', [`40/sync,{"token":"x","more":${deep(2_000)}}`]],
+    ['an attachment', ['40', attachment, Buffer.alloc(1_000)]],
+  ];
+  for (const [what, frames] of strangers) {
+    it(`[L10] before authentication, ${what} closes the connection`, async () => {
+      const { socket, closed } = await connectRaw(suite.gateway.url);
+      for (const frame of frames) socket.send(frame);
+      await until('its end', closed, 2_000);
+      const calm = await suite.greeted();
+      expect(await applied(calm, asset(what))).to.be.a('number');
+    });
+  }
+
+  it('[L10] after authentication, 2,000 levels and large attachments close the connection', async () => {
+    for (const frames of [[`42/sync,1["sync:push",${deep(2_000)}]`], [attachment, Buffer.alloc(200_000)]]) {
+      const { socket, heard, closed } = await connectRaw(suite.gateway.url);
+      socket.send(`40/sync,${JSON.stringify({ token: tokenFor() })}`);
+      await until('the handshake', () => heard.some((text) => text.startsWith('40/sync')));
+      for (const frame of frames) socket.send(frame);
+      await until('its end', closed, 2_000);
+    }
+  });
+
+  it('[L11] over 32 MiB a second: sync:closing rate_limited', async () => {
+    const a = await suite.greeted();
+    const said: unknown[] = [];
+    a.socket.on('sync:closing', ({ code }: { code: string }) => void said.push(code));
+    const closed = new Promise((resolve) => a.socket.once('disconnect', resolve));
+    for (let i = 0; i < 50; i += 1) a.socket.emit('sync:ack', 'x'.repeat(2 * 1024 * 1024));
+    await closed;
+    expect(said).to.deep.equal(['rate_limited']);
+  }).timeout(20_000);
+
+  it('[L11] an address holds as many connections as it may; this machine as many as it likes', () => {
+    const book = createAddressBook(2);
+    const enter = (address: string): boolean => book.enter(address);
+    expect(['10.0.0.1', '10.0.0.1', '10.0.0.1', '10.0.0.2'].map(enter)).to.deep.equal([
+      true,
+      true,
+      false,
+      true,
+    ]);
+    book.leave('10.0.0.1');
+    expect(enter('10.0.0.1')).to.equal(true);
+    expect(['127.0.0.1', '127.0.0.1', '::1', '::1', '::1'].every(enter)).to.equal(true);
+  });
+
+  it('[L10] depth is counted outside of strings, whatever they hold', () => {
+    const texts: [string, boolean][] = [
+      ['[[[]]]', true],
+      ['[[],[],[]]', false],
+      ['["[[[[","\\"[[[","\\\\",{}]', false],
+      ['["\\\\",[[1]]]', true],
+      ['["never ends [[[[', false],
+    ];
+    for (const [text, expected] of texts) expect(isDeeperThan(text, 2), text).to.equal(expected);
+  });
+});
