@@ -91,6 +91,9 @@ export const environment = z.object({
     .default(100)
     .describe('Failed logins per address over all accounts and window.'),
   SIGNUP_LIMIT: positive.default(30).describe('Sign-ups per address and hour.'),
+  CLIENT_TOKEN_LIMIT: positive
+    .default(60)
+    .describe('Token requests per minute of an OAuth client that has no ratePerMinute of its own.'),
   RATE_LIMIT_MAX_REQUESTS: positive.default(100).describe('Anonymous requests per address and window.'),
 });
 

@@ -17,6 +17,8 @@ export interface RateLimits {
   signup: Middleware;
   /** Counts one request of an OAuth client that has its own rate. */
   consumeClient(ctx: Context, client: { id: string; perMinute: number }): Promise<void>;
+  /** Counts one token request of an OAuth client that has none: each may open a session. */
+  consumeTokenRequest(ctx: Context, clientId: string): Promise<void>;
 }
 
 export function createRateLimits(config: Config): RateLimits {
@@ -26,6 +28,7 @@ export function createRateLimits(config: Config): RateLimits {
     config.RATE_LIMIT_WINDOW_MS / 1_000,
   );
   const signup = createLimiter('signup', config.SIGNUP_LIMIT, 3_600);
+  const tokens = createLimiter('tokens', config.CLIENT_TOKEN_LIMIT, 60);
   const clients = createClientLimiters();
   const hasAuthenticated = new WeakSet<object>();
   return {
@@ -38,6 +41,7 @@ export function createRateLimits(config: Config): RateLimits {
     authenticated: (ctx) => void hasAuthenticated.add(ctx.state),
     signup: perAddress(signup),
     consumeClient: (ctx, client) => consume(ctx, clients(client.perMinute), client.id),
+    consumeTokenRequest: (ctx, clientId) => consume(ctx, tokens, clientId),
   };
 }
 

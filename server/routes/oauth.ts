@@ -53,7 +53,8 @@ function withClient(deps: OAuthDeps, handle: ClientHandler): Middleware {
   };
 }
 
-const issueToken: ClientHandler = async ({ identity }, ctx, { client, form }) => {
+const issueToken: ClientHandler = async ({ identity, limits }, ctx, { client, form }) => {
+  if (client.ratePerMinute === null) await limits.consumeTokenRequest(ctx, client.id);
   const scope = parseScope(form.get('scope'));
   const caller = callerOf(ctx);
   const grant = form.get('grant_type');

@@ -218,6 +218,21 @@ describe('OAuth clients and tokens', () => {
     expect(Number(answers[2]!.headers.get('retry-after'))).to.be.within(1, 60);
   });
 
+  it('a client without a rate of its own has a general one for tokens; a rate of its own takes its place', async () => {
+    const strict = await startGateway({ env: { CLIENT_TOKEN_LIMIT: '2' } });
+    const clients = [await createClient(strict), await createClient(strict, { ratePerMinute: 9 })];
+    const answers = [];
+    for (const each of clients) for (let i = 0; i < 3; i += 1) answers.push(await token(strict, each));
+    const sessions = await strict.db.sql('SELECT 1 FROM sessions');
+    const bearer = String(answers[0]!.body['access_token']);
+    const used = await call(strict, '/auth/me', { bearer });
+    await strict.close();
+    expect(answers.map(({ status }) => status)).to.deep.equal([200, 200, 429, 200, 200, 200]);
+    expect(outcomeOf(answers[2]!)).to.deep.equal([429, 'temporarily_unavailable']);
+    expect(Number(answers[2]!.headers.get('retry-after'))).to.be.within(1, 60);
+    expect([sessions.length, used.status]).to.deep.equal([5, 200]);
+  });
+
   it('failed client authentications are limited per client and address; another client is not touched', async () => {
     const statuses = [];
     for (let i = 0; i < 6; i += 1)
