@@ -11,6 +11,8 @@ export interface RecordRow {
   /** The version before that one; null for a record's first. */
   prev_version: number | null;
   data: Record<string, unknown>;
+  /** Length of the data's JSON text. */
+  bytes: number;
   /** The position at which the whole record was last put. */
   base_version: number;
   /** Position of each field's last patch since then; a field not named has `base_version`. */
@@ -30,6 +32,7 @@ export const RecordEntity = new EntitySchema<RecordRow>({
     version: { type: 'bigint' },
     prev_version: { type: 'bigint', nullable: true },
     data: { type: 'jsonb' },
+    bytes: { type: 'integer' },
     base_version: { type: 'bigint' },
     field_versions: { type: 'jsonb', default: () => "'{}'" },
   },

@@ -87,6 +87,7 @@ const STATEMENTS = [
      version bigint NOT NULL,
      prev_version bigint,
      data jsonb NOT NULL,
+     bytes integer NOT NULL,
      base_version bigint NOT NULL,
      field_versions jsonb NOT NULL DEFAULT '{}',
      CONSTRAINT records_pkey PRIMARY KEY (tenant_id, collection, id)

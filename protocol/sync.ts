@@ -18,7 +18,9 @@ export const recordId = z.string().min(1).max(LIMITS.recordIdLength).regex(print
 export const partitionName = z.string().min(1).max(LIMITS.partitionLength).regex(printable);
 /** An opaque position: keep it, send it back, never look inside. */
 export const cursor = z.string().min(1).max(1_000);
-export const clientId = z.uuid();
+/** UUIDs are one in either case (RFC 9562): lower case is what is compared and stored. */
+const uuid = z.uuid().toLowerCase();
+export const clientId = uuid;
 export const incarnation = z.string().min(1).max(64).regex(printable);
 export const seq = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 const version = z.number().int().nonnegative();
@@ -63,21 +65,21 @@ export const mutation = z.object({
   /** patch: fields to set. */
   set: recordData.optional(),
   /** patch: fields to remove. */
-  unset: z.array(z.string()).optional(),
+  unset: z.array(z.string().max(LIMITS.recordIdLength)).max(1_000).optional(),
   /** patch: numbers to add, exact in decimal. */
   increment: z.record(z.string(), z.number()).optional(),
   /** patch: bounds that must hold afterwards, for example `{ "quantity": { "min": 0 } }`. */
   guard: z
-    .record(z.string(), z.object({ min: z.number().optional(), max: z.number().optional() }))
+    .record(z.string(), z.looseObject({ min: z.number().optional(), max: z.number().optional() }))
     .optional(),
 });
 export type Mutation = z.infer<typeof mutation>;
 
 export const push = z.object({
   seq,
-  batchId: z.uuid(),
+  batchId: uuid,
   atomic: z.boolean().optional(),
-  dependsOn: z.array(z.uuid()).max(100).optional(),
+  dependsOn: z.array(uuid).max(100).optional(),
   mutations: z.array(mutation).min(1).max(LIMITS.batchMutationsMax),
 });
 export type Push = z.infer<typeof push>;
@@ -92,7 +94,10 @@ export const mutationResult = z.object({
     .object({
       base: recordData.nullable().optional(),
       yours: recordData.nullable().optional(),
-      theirs: recordData.nullable(),
+      /** null: there is no such record. */
+      theirs: recordData.nullable().optional(),
+      /** `yours` and `theirs` are left out, for size: read the record at `theirsVersion`. */
+      omitted: z.boolean().optional(),
       theirsVersion: version.optional(),
       fields: z.array(z.string()).optional(),
     })

@@ -32,14 +32,15 @@ const WRITE = {
       data jsonb, bytes int, mark bigint, principal text, client_id uuid, seq bigint, fate text, expected bigint,
       base int, touched json)
   ), put AS (
-    INSERT INTO records (tenant_id, collection, id, partition, version, prev_version, data, base_version, field_versions)
-    SELECT $1, collection, id, partition, clock.base + ord, expected, data, coalesce(clock.base + c.base, 0),
+    INSERT INTO records (tenant_id, collection, id, partition, version, prev_version, data, bytes, base_version,
+      field_versions)
+    SELECT $1, collection, id, partition, clock.base + ord, expected, data, bytes, coalesce(clock.base + c.base, 0),
       CASE WHEN touched IS NULL THEN '{}' ELSE
         (SELECT jsonb_object_agg(key, clock.base + value::bigint) FROM json_each_text(touched)) END
     FROM change c, clock WHERE fate = 'put'
     ON CONFLICT (tenant_id, collection, id) DO UPDATE SET
       partition = excluded.partition, version = excluded.version, prev_version = excluded.prev_version,
-      data = excluded.data,
+      data = excluded.data, bytes = excluded.bytes,
       base_version = CASE excluded.base_version WHEN 0 THEN records.base_version ELSE excluded.base_version END,
       field_versions = CASE excluded.base_version WHEN 0 THEN records.field_versions ELSE '{}' END || excluded.field_versions
     WHERE records.version = excluded.prev_version

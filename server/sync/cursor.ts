@@ -16,13 +16,13 @@ export interface ParsedCursor extends Position {
   scope: string;
 }
 
-export function formatCursor(epoch: string, position: Position, scope: string): string {
-  return `${epoch.slice(0, 8)}.${position.version.toString(36)}.${position.mark.toString(36)}.${scope}`;
+export function formatCursor(epoch: string, position: Position, scopeKey: string): string {
+  return `${epoch.slice(0, 8)}.${position.version.toString(36)}.${position.mark.toString(36)}.${scopeTag(scopeKey)}`;
 }
 
 /** Reads a cursor; undefined when it is none of ours. */
 export function parseCursor(text: string): ParsedCursor | undefined {
-  const match = /^([0-9a-f]{8})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{1,20})$/.exec(text);
+  const match = /^([0-9a-f]{8})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{1,24})$/.exec(text);
   if (!match) return undefined;
   const [, epoch = '', version = '', mark = '', scope = ''] = match;
   return { epoch, version: parseInt(version, 36), mark: parseInt(mark, 36), scope };
@@ -54,7 +54,12 @@ export function parsePage(text: string): PagePosition | undefined {
   }
 }
 
-/** A short name of a scope, from its canonical text. */
+/** The name of a scope, from its canonical text: who has the same sees the same. The whole of SHA-256 (ADR 0007). */
 export function scopeHash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 8);
+  return createHash('sha256').update(text).digest('base64url');
+}
+
+/** The name as cursors carry it: 120 bits, enough to tell a client's own scopes apart. */
+export function scopeTag(key: string): string {
+  return key.slice(0, 20);
 }

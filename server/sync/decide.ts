@@ -11,6 +11,8 @@ import {
 } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Collection, Collections } from './collections.ts';
+import { findUnstorable, hasUnstorableText, UNSTORABLE } from './storable.ts';
+import { createTally } from './tally.ts';
 import { pendingPlace } from './working-set.ts';
 import type { WorkingRecord, WorkingSet } from './working-set.ts';
 
@@ -55,15 +57,16 @@ class Refused {
  */
 export function decideBatch(context: Context, mutations: readonly Mutation[], atomic: boolean): Decision {
   const results: MutationResult[] = [];
+  const tally = createTally();
   let refusals = 0;
   let deferred = false;
   context.records.begin();
   for (const mutation of mutations) {
-    const outcome = decideMutation(context, mutation);
+    const outcome = decideMutation(context, mutation, tally);
     if (outcome instanceof Refused) {
       refusals += 1;
       deferred ||= outcome.pending;
-      results.push(outcome.result);
+      results.push(tally.shown(outcome.result));
     } else {
       context.records.set(mutation, outcome.record);
       results.push({ status: outcome.status });
@@ -79,7 +82,11 @@ export function decideBatch(context: Context, mutations: readonly Mutation[], at
   return { results, deferred };
 }
 
-function decideMutation(context: Context, mutation: Mutation): Outcome {
+function decideMutation(
+  context: Context,
+  mutation: Mutation,
+  tally: ReturnType<typeof createTally>,
+): Outcome {
   const collection = context.collections.get(mutation.collection);
   if (!collection) return refuse('unknown_collection', mutation.collection);
   const subject = toCase(context, collection, mutation);
@@ -87,7 +94,9 @@ function decideMutation(context: Context, mutation: Mutation): Outcome {
   if (refused) return refused;
   const outcome = { put, patch, delete: remove }[mutation.op](subject);
   if (outcome instanceof Refused || outcome.record === null) return outcome;
-  return checkRecord(context, collection, outcome);
+  const checked = checkRecord(context, collection, outcome);
+  if (checked instanceof Refused || !tally.overflows(checked.record)) return checked;
+  return refuse('payload_too_large', '', 'The batch makes more than 4 MiB of records: split it.');
 }
 
 function toCase({ principal, records, texts }: Context, collection: Collection, mutation: Mutation): Case {
@@ -172,6 +181,8 @@ function patch(subject: Case): Outcome {
     return refuse('invalid_mutation', 'data', 'A patch takes set, unset and increment, not data.');
   if (collection.policy === 'append_only')
     return refuse('invalid_mutation', 'op', 'This collection only takes puts.');
+  const malformed = checkPatch(mutation);
+  if (malformed) return malformed;
   if (!current) return refuse('not_found');
   const behind = isBehind(subject);
   const stale = behind ? checkOverlap(subject) : checkPresent(subject);
@@ -180,10 +191,20 @@ function patch(subject: Case): Outcome {
   if (data instanceof Refused) return data;
   const refused = checkStep(collection, current.data, data) ?? checkGuard(mutation, data);
   if (refused) return refused;
-  const fieldVersions = { ...current.fieldVersions };
-  for (const field of touchedFields(mutation)) fieldVersions[field] = version;
-  const record = { partition, data, version, baseVersion: current.baseVersion, fieldVersions };
+  const record = { partition, data, version, ...touch(mutation, current, version) };
   return { status: behind ? 'merged' : 'applied', record };
+}
+
+/** A patch that says nothing, or a guard that is not understood, is a mistake: applied, it would hide it. */
+function checkPatch({ set, unset, increment, guard, partition }: Mutation): Refused | undefined {
+  if (!set && !unset && !increment && partition === undefined)
+    return refuse('invalid_mutation', 'op', 'A patch needs set, unset or increment.');
+  for (const [field, bounds] of Object.entries(guard ?? {})) {
+    const names = Object.keys(bounds);
+    if (names.length === 0 || names.some((name) => name !== 'min' && name !== 'max'))
+      return refuse('invalid_mutation', `guard.${field}`, 'A guard takes min and max.');
+  }
+  return undefined;
 }
 
 /** Made on an older version, where policies allow that: field by field. */
@@ -232,9 +253,24 @@ function patchedData(mutation: Mutation, current: RecordData): RecordData | Refu
   return data;
 }
 
-function touchedFields(mutation: Mutation): string[] {
+type FieldVersions = Pick<WorkingRecord, 'baseVersion' | 'fieldVersions'>;
+
+/** Versions of fields remembered beyond those the record has: of fields that were removed. */
+const MOST_REMOVED = 200;
+
+/**
+ * Notes the version at which each field was touched. Of a record whose fields come and go, those gone are forgotten in
+ * time: then the whole record counts as touched, and an older base conflicts rather than being merged unseen.
+ */
+function touch(mutation: Mutation, current: WorkingRecord, version: number): FieldVersions {
   const { set = {}, unset = [], increment = {} } = mutation;
-  return [...Object.keys(set), ...unset, ...Object.keys(increment)];
+  const removed = unset.filter((field) => Object.hasOwn(current.data, field));
+  const fieldVersions = { ...current.fieldVersions };
+  for (const field of [...Object.keys(set), ...removed, ...Object.keys(increment)])
+    fieldVersions[field] = version;
+  const most = Object.keys(current.data).length + Object.keys(set).length + MOST_REMOVED;
+  if (Object.keys(fieldVersions).length > most) return { baseVersion: version, fieldVersions: {} };
+  return { baseVersion: current.baseVersion, fieldVersions };
 }
 
 /** Fields set or removed here that others changed since `baseVersion`. Increments commute: they never overlap. */
@@ -281,25 +317,6 @@ function checkRecord(context: Context, collection: Collection, outcome: Exclude<
   if (Buffer.byteLength(record.json ?? '') > LIMITS.recordBytes)
     return refuse('payload_too_large', '', 'The record is over 256 KiB.');
   return outcome;
-}
-
-/** PostgreSQL's jsonb holds neither NUL nor half a surrogate pair; nor may a key reach an object's prototype. */
-function findUnstorable(record: WorkingRecord): { path: string; message: string } | undefined {
-  record.json ??= JSON.stringify(record.data);
-  if (/\\u(0000|d[89a-f])/i.test(record.json) && hasUnstorableText(record.data)) {
-    return { path: '', message: UNSTORABLE };
-  }
-  if (record.json.includes('"__proto__":'))
-    return { path: '__proto__', message: 'is not a name for a field' };
-  return undefined;
-}
-
-const UNSTORABLE = 'text must be well-formed Unicode without NUL';
-
-function hasUnstorableText(value: unknown): boolean {
-  if (typeof value === 'string') return value.includes('\u0000') || !value.isWellFormed();
-  if (value === null || typeof value !== 'object') return false;
-  return Object.entries(value).some(([key, member]) => hasUnstorableText(key) || hasUnstorableText(member));
 }
 
 function ownValue<T>(object: Record<string, T>, key: string): T | undefined {

@@ -69,6 +69,7 @@ function placeOf(
   submission: Submission,
   positions: ReadonlyMap<string, ClientPosition>,
 ): 'next' | 'used' | AppError {
+  if (!submission.isAlive()) return new AppError('revoked');
   if (!submission.sequenced) return 'next';
   const position = positions.get(clientKey(submission));
   if (!position) return new AppError('hello_required');

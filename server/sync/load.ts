@@ -32,10 +32,18 @@ const CLIENTS = (
   SELECT client_id, incarnation, last_seq, principal FROM sync_clients s
   WHERE s.tenant_id = $1 AND s.client_id = wanted.client_id AND s.incarnation = wanted.incarnation ${lock}) AS found`;
 
+/** What one group may load, in characters of JSON: a few large records must not become a large process. */
+const MOST_LOADED = 16 * 1024 * 1024;
+
+/** The group's records are too large to be held at once: it is to be halved. */
+export class TooMuchAtOnce extends Error {}
+
 const RECORDS = (
   lock: string,
-): string => `SELECT found.* FROM unnest($2::text[], $3::text[]) AS wanted(collection, id), LATERAL (
-  SELECT collection, id, partition, version, base_version, field_versions, data FROM records r
+): string => `SELECT found.collection, found.id, found.partition, found.version, found.base_version, found.field_versions,
+    CASE WHEN sum(found.bytes) OVER (ROWS UNBOUNDED PRECEDING) <= ${MOST_LOADED} THEN found.data END AS data
+  FROM unnest($2::text[], $3::text[]) AS wanted(collection, id), LATERAL (
+  SELECT collection, id, partition, version, base_version, field_versions, data, bytes FROM records r
   WHERE r.tenant_id = $1 AND r.collection = wanted.collection AND r.id = wanted.id ${lock}) AS found`;
 
 const STATEMENTS = {
@@ -98,10 +106,11 @@ interface LoadedRecord {
   version: number;
   base_version: number;
   field_versions: Record<string, number>;
-  data: Record<string, unknown>;
+  /** null beyond `MOST_LOADED`. */
+  data: Record<string, unknown> | null;
 }
 
-/** Loads every record the mutations name. */
+/** Loads every record the mutations name. Throws TooMuchAtOnce. */
 export async function loadRecords(
   connection: Connection,
   tenantId: number,
@@ -115,16 +124,11 @@ export async function loadRecords(
     ...(locked ? STATEMENTS.lockedRecords : STATEMENTS.records),
     values: [tenantId, wanted.map((m) => m.collection), wanted.map((m) => m.id)],
   });
-  return rows.map((row) => [
-    keyOf(row),
-    {
-      partition: row.partition,
-      version: row.version,
-      baseVersion: row.base_version,
-      fieldVersions: row.field_versions,
-      data: row.data,
-    },
-  ]);
+  return rows.map((row) => {
+    const { partition, version, base_version: baseVersion, field_versions: fieldVersions, data } = row;
+    if (data === null) throw new TooMuchAtOnce();
+    return [keyOf(row), { partition, version, baseVersion, fieldVersions, data }];
+  });
 }
 
 /** Locks and loads the counters of the numbered partitions among the mutations; only inside a transaction. */

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { AppError } from '../../protocol/errors.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Mutation, MutationResult, Push, PushVerdict } from '../../protocol/sync.ts';
 import { isUnavailable } from '../db.ts';
 import type { Collections } from './collections.ts';
@@ -8,7 +9,7 @@ import type { CommittedGroup } from './commit.ts';
 import { GroupQueue } from './group-queue.ts';
 import { judgeGroup } from './judge.ts';
 import type { Judgement } from './judge.ts';
-import { clientKey, findStored, loadClients, loadRecords, lockCounters } from './load.ts';
+import { clientKey, findStored, loadClients, loadRecords, lockCounters, TooMuchAtOnce } from './load.ts';
 import type { ClientPosition, Connection, StoredResult } from './load.ts';
 import { RecordCache } from './record-cache.ts';
 import { toSubmission, toWriteSubmission } from './submission.ts';
@@ -100,6 +101,7 @@ async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdi
       writer.positions.clear();
       writer.cache.clear();
       if (error instanceof AppError || isUnavailable(error)) return group.map(() => unavailable(error));
+      if (error instanceof TooMuchAtOnce) return await bisect(writer, group, error);
       const { code = '' } = error as { code?: string };
       if (!RETRIABLE.has(code) || attempt === ATTEMPTS) return await bisect(writer, group, error);
       // looked up only now: a batchId that was used before is a rare fault, and every group would pay for the question
@@ -132,20 +134,28 @@ async function refuseCulprit(
   submission: Submission,
   cause: unknown,
 ): Promise<PushVerdict | Error> {
-  const code = (cause as { code?: string }).code ?? '';
-  // 22: data the column types cannot hold; 54: over a limit of the database. Everything else is our fault or its
-  if (!/^(22|54)/.test(code)) return new AppError('internal', { retryAfterMs: 5_000, cause });
-  const results = submission.push.mutations.map((): MutationResult => ({
-    status: 'rejected',
-    code: 'invalid_mutation',
-    message: 'The database cannot hold it.',
-  }));
+  const verdict = verdictOn(cause);
+  if (!verdict) return new AppError('internal', { retryAfterMs: 5_000, cause });
+  const results = submission.push.mutations.map((): MutationResult => ({ status: 'rejected', ...verdict }));
   try {
     const attempt = { locked: true, stored: new Map(), override: () => results };
     return (await commitGroup(writer, [submission], attempt))[0] ?? unavailable(cause);
   } catch (error) {
     return unavailable(error);
   }
+}
+
+/** What a batch is told that alone made the database, or this process, refuse; nothing where it is not at fault. */
+function verdictOn(cause: unknown): { code: ErrorCode; message: string } | undefined {
+  // a string longer than the engine can hold is a RangeError
+  if (cause instanceof TooMuchAtOnce || cause instanceof RangeError)
+    return {
+      code: 'payload_too_large',
+      message: 'The records it names are too large for one batch: split it.',
+    };
+  // 22: data the column types cannot hold; 54: over a limit of the database. Everything else is our fault or its
+  const isUnfit = /^(22|54)/.test((cause as { code?: string }).code ?? '');
+  return isUnfit ? { code: 'invalid_mutation', message: 'The database cannot hold it.' } : undefined;
 }
 
 /** Commits a group, or its first part when `judgeGroup` stops early: the result is as long as what was judged. */
@@ -184,7 +194,8 @@ async function commitOn(
   const [fresh, repeated] = partition(group, (submission) => isFresh(submission, positions));
   const before = await findStored(connection, tenantId, repeated);
   const stored = new Map([...attempt.stored, ...before]);
-  const wanted = fresh
+  const judged = attempt.override ? [] : fresh;
+  const wanted = judged
     .concat(repeated.filter(({ sequenced }) => !sequenced))
     .flatMap(({ push }) => push.mutations);
   const loaded = await findRecords(connection, writer, wanted, attempt.locked);

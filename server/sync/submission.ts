@@ -24,6 +24,8 @@ export interface Submission {
   suspicious: boolean;
   /** Canonical JSON of each put's data. */
   texts: ReadonlyMap<Mutation, string>;
+  /** Says whether its sender is still there: what waits when a session ends is not written any more (P7). */
+  isAlive: () => boolean;
   /** False for a write: it has no place in an installation's sequence, its batchId alone is its identity. */
   sequenced: boolean;
 }
@@ -34,6 +36,8 @@ export interface PushOrigin {
   incarnation: string;
   ip?: string | undefined;
   trusted?: boolean;
+  /** Left out: it is. */
+  isAlive?: () => boolean;
 }
 
 export type WriteOrigin = Pick<PushOrigin, 'principal' | 'ip' | 'trusted'>;
@@ -71,6 +75,7 @@ export function toSubmission(origin: PushOrigin, push: Push): Submission {
     trusted: origin.trusted ?? false,
     suspicious: /\\u(0000|d[89a-f])/i.test(canonical),
     texts,
+    isAlive: origin.isAlive ?? (() => true),
     sequenced: true,
   };
 }

@@ -9,7 +9,7 @@ import type { Hints } from '../hints.ts';
 import type { Logger } from '../log.ts';
 import { createCollections } from './collections.ts';
 import type { Collections } from './collections.ts';
-import { parseCursor, parsePage } from './cursor.ts';
+import { parseCursor, parsePage, scopeTag } from './cursor.ts';
 import type { ParsedCursor } from './cursor.ts';
 import { Feed } from './feed.ts';
 import type { FeedDeps } from './feed.ts';
@@ -281,7 +281,7 @@ async function decideStart(db: Database, feed: Feed, scope: Scope, cursor: strin
   if (cursor === null) return { mode: 'snapshot', cursor: feed.head, snapshot: FIRST_PAGE };
   const page = parsePage(cursor);
   const position = page ?? parseCursor(cursor);
-  if (!position || position.scope !== scope.key || !(await isOfThisHistory(db, feed, position)))
+  if (!position || position.scope !== scopeTag(scope.key) || !(await isOfThisHistory(db, feed, position)))
     return { mode: 'reset', cursor: feed.head, snapshot: FIRST_PAGE };
   // another node may have read further than this one: a subscriber ahead of its feed would be sent frames twice
   await feed.settled();

@@ -15,8 +15,8 @@ async function fill(
     `WITH clock AS (UPDATE sync_versions SET head = head + $1::int / $2::int WHERE tenant_id = 1 RETURNING head - $1::int / $2::int AS base),
      rows AS (SELECT g, base + g / $2::int + 1 AS version, jsonb_build_object('name', 'r' || g, 'text', repeat('x', $3::int)) AS data
               FROM generate_series(0, $1::int - 1) g, clock),
-     made AS (INSERT INTO records (tenant_id, collection, id, partition, version, base_version, data)
-              SELECT 1, 'assets', 'fill-' || lpad(g::text, 8, '0'), 'b1', version, version, data FROM rows)
+     made AS (INSERT INTO records (tenant_id, collection, id, partition, version, base_version, data, bytes)
+              SELECT 1, 'assets', 'fill-' || lpad(g::text, 8, '0'), 'b1', version, version, data, octet_length(data::text) FROM rows)
      INSERT INTO changes (tenant_id, version, idx, collection, record_id, op, partition, data, bytes, at, mark, principal)
      SELECT 1, version, g % $2::int, 'assets', 'fill-' || lpad(g::text, 8, '0'), 'put', 'b1', data, octet_length(data::text), now(), version * 7, 'client:x' FROM rows`,
     [count, perVersion, text],
