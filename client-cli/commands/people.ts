@@ -56,7 +56,7 @@ export async function signup(context: Context, options: SignupOptions): Promise<
   if (context.json) context.emit(answer);
   else {
     context.print(clean(answer.message));
-    context.print(`Then: npm run sluice -- verify <code> --email ${clean(email)}`);
+    context.print(`Then: npm run sluice -- verify <code> --username ${clean(username)}`);
   }
 }
 
@@ -66,20 +66,26 @@ export async function verify(
   givenCode: string | undefined,
   options: VerifyOptions,
 ): Promise<void> {
-  const { username } = options;
-  const email =
-    username === undefined || options.resend === true
-      ? await textOf(context, options.email, { message: 'E-mail address', option: '--email' })
-      : undefined;
   const answer =
-    options.resend === true && email !== undefined
-      ? await context.session.resendVerification({ email })
+    options.resend === true
+      ? await context.session.resendVerification({
+          email: await textOf(context, options.email, { message: 'E-mail address', option: '--email' }),
+        })
       : await context.session.verifyEmail({
+          ...(await whoseCode(context, options)),
           code: await textOf(context, givenCode, { message: 'Code from the mail', option: 'the code' }),
-          ...(email === undefined ? { username: username ?? '' } : { email }),
         });
   if (context.json) context.emit(answer);
   else context.print(clean(answer.message));
+}
+
+/** The username, for several people may have signed up with one address; an address when only that is given. */
+async function whoseCode(
+  context: Context,
+  { username, email }: VerifyOptions,
+): Promise<{ username: string } | { email: string }> {
+  if (username === undefined && email !== undefined) return { email };
+  return { username: await textOf(context, username, { message: 'Username', option: '--username' }) };
 }
 
 /** Logs in and keeps the session. */

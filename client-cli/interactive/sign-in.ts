@@ -59,9 +59,9 @@ const STEPS: Record<Exclude<Choice, 'quit'>, (context: Context) => Promise<Sessi
     return undefined;
   },
   async verify(context) {
-    const email = await ask(context, 'E-mail address');
+    const username = await ask(context, 'Username');
     const code = await ask(context, 'Code from the mail');
-    const { message } = await context.session.verifyEmail({ email, code });
+    const { message } = await context.session.verifyEmail({ username, code });
     log.success(clean(message), { output: streams(context).output });
     return undefined;
   },

@@ -18,8 +18,13 @@ const HOUR_MS = 3_600_000;
 const PENDING_MS = 48 * HOUR_MS;
 /** Mails that strangers can cause to one address in an hour. */
 const MAILS_PER_HOUR = 5;
+const NOBODY = '00000000-0000-0000-0000-000000000000';
 /** Pending sign-ups of one address that a resend serves. */
 const RESEND_FLOWS = 3;
+
+/** Said to everybody who gave an address, so that it tells nothing of what is pending there (S29). */
+const NAME_YOURSELF =
+  'The code is wrong, used or too old; or several sign-ups wait for this address: then give your username, which the mail names.';
 
 export interface SignUp {
   username: string;
@@ -59,23 +64,26 @@ export async function signUp(core: IdentityCore, input: SignUp, caller: Caller):
 
 /**
  * Verifies an address by its code. The first person ever verified in the tenant becomes its owner.
- * Throws `invalid_code`, whatever the reason: unknown address, wrong, used or old code, too many tries.
+ * An e-mail address alone names an account only while a single sign-up is pending for it: with several, whoever types in the code
+ * of the newest mail could confirm a stranger's password. Throws `invalid_code`, always alike, whatever the reason: unknown
+ * address, several sign-ups, wrong, used or old code, too many tries.
  */
 export async function verifyEmail(
   core: IdentityCore,
   input: { email?: string | undefined; username?: string | undefined; code: string },
   caller: Caller,
 ): Promise<void> {
-  const target = await findCodeTarget(core, input);
+  const named = await findCodeTarget(core, input);
   const userId = await core.db.transaction(async ({ sql }) => {
-    await lockAddress(sql, target.emailKey);
+    await lockAddress(sql, named.emailKey);
+    const target = { ...named, userId: named.userId ?? (await findOnlyPending(core, sql, named.emailKey)) };
     const consumed = await consumeCode(core, sql, {
       tenantId: PEOPLE_TENANT,
       purpose: 'verify_email',
       code: input.code,
       ...target,
     });
-    if (consumed !== undefined) await activate(core, sql, consumed, target.emailKey);
+    if (consumed !== undefined) await activate(core, sql, consumed, named.emailKey);
     await appendAudit(
       sql,
       eventOf('auth.verify_email', caller, {
@@ -85,7 +93,8 @@ export async function verifyEmail(
     );
     return consumed;
   });
-  if (userId === undefined) throw new AppError('invalid_code');
+  if (userId !== undefined) return;
+  throw new AppError('invalid_code', input.username === undefined ? { message: NAME_YOURSELF } : {});
 }
 
 /** Asks for another code. Known or not, the request only leaves a job, so that its answer takes the same time (S29). */
@@ -196,6 +205,12 @@ async function findCodeTarget(
     [PEOPLE_TENANT, keyOf(input.username ?? '')],
   );
   return row === undefined ? { emailKey: '' } : { emailKey: row.email_key, userId: row.id };
+}
+
+/** The one account that waits for a code of this address; an account that does not exist when there are none or several. */
+async function findOnlyPending(core: IdentityCore, sql: Sql, emailKey: string): Promise<string> {
+  const [first, ...others] = await findPending(core, sql, emailKey);
+  return first === undefined || others.length > 0 ? NOBODY : first.id;
 }
 
 /** Locking the tenant's row makes "first" unambiguous when two verify at once. */

@@ -46,20 +46,20 @@ export async function createCode(core: IdentityCore, sql: Sql, target: CodeTarge
 }
 
 /**
- * Tries a code against the live ones of an address (or of one account). Counting the try and using the code up are one
+ * Tries a code against the live ones of an account at an address. Counting the try and using the code up are one
  * statement: of parallel right ones exactly one wins (S27), and parallel guesses cannot outrun the count (S24).
  * Returns the account it was made for; undefined when it was wrong.
  */
 export async function consumeCode(
   core: IdentityCore,
   sql: Sql,
-  attempt: { tenantId: number; purpose: CodePurpose; emailKey: string; userId?: string; code: string },
+  attempt: { tenantId: number; purpose: CodePurpose; emailKey: string; userId: string; code: string },
 ): Promise<string | undefined> {
   const now = core.clock();
   const { tenantId, purpose, emailKey } = attempt;
   const rows = await sql<{ user_id: string; consumed: boolean }>(
     `UPDATE one_time_codes SET tries = tries + 1, consumed_at = CASE WHEN hash = $4 THEN $5::timestamptz END
-     WHERE tenant_id = $1 AND email_key = $2 AND purpose = $3 AND ($6::uuid IS NULL OR user_id = $6)
+     WHERE tenant_id = $1 AND email_key = $2 AND purpose = $3 AND user_id = $6
        AND consumed_at IS NULL AND tries < $7 AND expires_at > $5
        AND (SELECT coalesce(sum(past.tries), 0) FROM one_time_codes past
             WHERE past.tenant_id = $1 AND past.email_key = $2 AND past.purpose = $3 AND past.created_at > $8) < $9
@@ -70,7 +70,7 @@ export async function consumeCode(
       purpose,
       digestOf(core, attempt, attempt.code),
       new Date(now),
-      attempt.userId ?? null,
+      attempt.userId,
       MAX_TRIES,
       new Date(now - DAY_MS),
       MAX_TRIES_PER_ADDRESS,

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { auditRows, call, codeFor, createPerson, logIn, mailsTo, signUp } from './support/client.ts';
+import type { Answer } from './support/client.ts';
 import { PASSWORD, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
 
@@ -152,20 +153,42 @@ describe('people', () => {
     expect([stolen.status, byName.status]).to.deep.equal([400, 400]);
   });
 
-  it('[S26] two sign-ups for one address: the code that is used decides whose password counts', async () => {
-    const email = 'shared@example.com';
-    await signUp(gateway, { username: 'mallory', email, password: 'mallory waits here' });
+  const pendingTwice = async (
+    email: string,
+  ): Promise<{ victim: string; codeOf: (name: string) => string }> => {
     const victim = await signUp(gateway, { username: 'vera', email });
-    const [, second] = (await mailsTo(gateway, email)).map((mail) => mail.text);
-    const own = (await mailsTo(gateway, email)).find((mail) => mail.text.includes('"vera"'))!;
-    const code = /\b\d{6}\b/.exec(own.text)![0];
-    const verified = await call(gateway, '/api/verify-email', { json: { email, code } });
+    await signUp(gateway, { username: 'mallory', email, password: 'mallory waits here' });
+    const mails = await mailsTo(gateway, email);
+    const mailOf = (name: string): string => mails.find(({ text }) => text.includes(`"${name}"`))!.text;
+    return { victim: victim.id, codeOf: (name) => /\b\d{6}\b/.exec(mailOf(name))![0] };
+  };
+  const verify = (json: unknown): Promise<Answer> => call(gateway, '/api/verify-email', { json });
+
+  it('[S26] two sign-ups for one address: the address alone names neither, whichever code is typed in', async () => {
+    const email = 'shared@example.com';
+    const { codeOf } = await pendingTwice(email);
+    const answers = [];
+    for (const name of ['mallory', 'vera']) answers.push(await verify({ email, code: codeOf(name) }));
+    answers.push(await verify({ email: 'nobody@example.com', code: '123456' }));
+    expect(answers.map(({ body }) => body['code'])).to.deep.equal(Array(3).fill('invalid_code'));
+    expect(new Set(answers.map(({ body }) => body['message'])).size).to.equal(1);
+    expect(answers[0]!.body['message']).to.include('username');
+    const [row] = await gateway.db.sql('SELECT sum(tries)::integer AS tries FROM one_time_codes');
+    expect(row).to.deep.equal({ tries: 0 });
+  });
+
+  it('[S26] two sign-ups for one address: username and code go together, and whoever they name has the address', async () => {
+    const email = 'shared@example.com';
+    const { victim, codeOf } = await pendingTwice(email);
+    const hijack = await verify({ username: 'vera', code: codeOf('mallory') });
+    const verified = await verify({ username: 'vera', code: codeOf('vera') });
+    const late = await verify({ username: 'mallory', code: codeOf('mallory') });
     const theirs = await call(gateway, '/api/login', { json: { email, password: 'mallory waits here' } });
     const mine = await call(gateway, '/api/login', { json: { email, password: PASSWORD } });
-    const late = /\b\d{6}\b/.exec(second!)![0];
-    const again = await call(gateway, '/api/verify-email', { json: { email, code: late } });
-    expect([verified.status, theirs.status, mine.status, again.status]).to.deep.equal([200, 403, 200, 400]);
-    expect((mine.body['user'] as { id: string }).id).to.equal(victim.id);
+    expect([hijack, verified, late, theirs, mine].map(({ status }) => status)).to.deep.equal([
+      400, 200, 400, 403, 200,
+    ]);
+    expect((mine.body['user'] as { id: string }).id).to.equal(victim);
   });
 
   it('[S27] of ten parallel submissions of one code exactly one succeeds', async () => {

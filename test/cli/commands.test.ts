@@ -48,7 +48,7 @@ describe('the commands of the terminal client', () => {
       expect(await one.run('signup', '--username', 'ana', '--email', 'a@b.c', '--password-stdin')).to.equal(
         0,
       );
-      expect(one.out()).to.contain('verify <code> --email a@b.c').and.not.contain(PASSWORD);
+      expect(one.out()).to.contain('verify <code> --username ana').and.not.contain(PASSWORD);
       expect(house.calls[0]?.body['password']).to.equal(PASSWORD);
       expect(await terminal().run('verify', '123456', '--email', 'a@b.c')).to.equal(0);
       expect(await terminal().run('verify', '000000', '--username', 'ana')).to.equal(1);

@@ -26,6 +26,7 @@ describe('web: a working day', function () {
     await page.getByRole('button', { name: 'Log in' }).click();
     expect(await page.getByRole('alert').innerText()).to.contain('wrong');
     await page.goto(`${gateway.url}/#/verify`);
+    await page.getByLabel('Username').fill('nobody');
     await page.getByLabel('E-mail').fill('nobody@example.com');
     await page.getByLabel('Six-digit code').fill('code: 000 000');
     expect(await page.getByLabel('Six-digit code').inputValue()).to.equal('000000');

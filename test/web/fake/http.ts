@@ -65,8 +65,8 @@ function createRoutes(people: People): Record<string, Handler> {
       if (people.byName(username)) throw new Refused('username_taken');
       return { success: true, message: 'sent', user_id: people.add({ username, email, password }).id };
     },
-    'POST /api/verify-email': ({ email = '', code }) => {
-      const person = people.byEmail(email);
+    'POST /api/verify-email': ({ username = '', email = '', code }) => {
+      const person = people.byName(username) ?? people.byEmail(email);
       if (person?.code !== code || !person) throw new Refused('invalid_code');
       person.verified = true;
       return { success: true, message: 'verified' };

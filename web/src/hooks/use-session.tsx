@@ -19,10 +19,18 @@ interface SessionContext {
   end: (code: string) => void;
   /** Told on the login page. */
   announce: (notice: string) => void;
-  /** The address that waits for its code; kept in memory, not in the URL. */
-  pendingEmail: string;
-  setPendingEmail: (email: string) => void;
+  /** The sign-up that waits for its code; kept in memory, not in the URL. */
+  pending: Pending;
+  setPending: (pending: Pending) => void;
 }
+
+/** What is known of it; an empty string is not known. */
+interface Pending {
+  username: string;
+  email: string;
+}
+
+export const NOTHING_PENDING: Pending = { username: '', email: '' };
 
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 30_000;
@@ -31,7 +39,7 @@ const context = createContext<SessionContext | null>(null);
 /** Holds who is logged in; on the first load it takes up the session of the browser's cookie. */
 export function SessionProvider({ session, children }: { session: Session; children: ReactNode }) {
   const [phase, setPhase] = useState<Phase>({ name: 'restoring' });
-  const [pendingEmail, setPendingEmail] = useState('');
+  const [pending, setPending] = useState(NOTHING_PENDING);
   const [attempt, setAttempt] = useState(0);
   const leaving = useRef(false);
 
@@ -60,8 +68,8 @@ export function SessionProvider({ session, children }: { session: Session; child
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
 
   const value = useMemo(
-    () => ({ session, phase, retry, logout, end, announce, pendingEmail, setPendingEmail }),
-    [session, phase, retry, logout, end, announce, pendingEmail],
+    () => ({ session, phase, retry, logout, end, announce, pending, setPending }),
+    [session, phase, retry, logout, end, announce, pending],
   );
   return <context.Provider value={value}>{children}</context.Provider>;
 }

@@ -4,11 +4,11 @@ import { Link, useLocation } from 'wouter';
 import { AuthCard } from '../components/auth-card.tsx';
 import { codeOf } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
-import { useSession } from '../hooks/use-session.tsx';
+import { NOTHING_PENDING, useSession } from '../hooks/use-session.tsx';
 
 export function LoginPage() {
-  const { session, phase, pendingEmail, setPendingEmail } = useSession();
-  const [name, setName] = useState(pendingEmail);
+  const { session, phase, pending, setPending } = useSession();
+  const [name, setName] = useState(pending.email || pending.username);
   const [password, setPassword] = useState('');
   const { busy, error, run } = useAction();
 
@@ -17,7 +17,7 @@ export function LoginPage() {
     const who = name.includes('@') ? { email: name.trim() } : { username: name.trim() };
     void run(async () => {
       await session.login({ ...who, password });
-      setPendingEmail('');
+      setPending(NOTHING_PENDING);
     });
   }
 
@@ -52,23 +52,21 @@ export function LoginPage() {
         <Button type="submit" loading={busy} fullWidth>
           Log in
         </Button>
-        {codeOf(error) === 'email_not_verified' ? (
-          <EnterCode email={name.includes('@') ? name.trim() : ''} />
-        ) : null}
+        {codeOf(error) === 'email_not_verified' ? <EnterCode name={name.trim()} /> : null}
       </form>
     </AuthCard>
   );
 }
 
-function EnterCode({ email }: { email: string }) {
-  const { setPendingEmail } = useSession();
+function EnterCode({ name }: { name: string }) {
+  const { setPending } = useSession();
   const [, navigate] = useLocation();
   return (
     <Button
       variant="light"
       fullWidth
       onClick={() => {
-        setPendingEmail(email);
+        setPending(name.includes('@') ? { username: '', email: name } : { username: name, email: '' });
         navigate('/verify');
       }}
     >

@@ -7,7 +7,7 @@ import { useAction } from '../hooks/use-action.ts';
 import { useSession } from '../hooks/use-session.tsx';
 
 export function SignupPage() {
-  const { session, setPendingEmail } = useSession();
+  const { session, setPending } = useSession();
   const [, navigate] = useLocation();
   const [form, setForm] = useState({ username: '', email: '', password: '' });
   const { busy, error, run } = useAction();
@@ -16,9 +16,9 @@ export function SignupPage() {
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
     void run(async () => {
-      const email = form.email.trim();
-      await session.signup({ ...form, username: form.username.trim(), email });
-      setPendingEmail(email);
+      const pending = { username: form.username.trim(), email: form.email.trim() };
+      await session.signup({ ...form, ...pending });
+      setPending(pending);
       navigate('/verify');
     });
   }

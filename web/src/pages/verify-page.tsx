@@ -8,14 +8,15 @@ import { useSession } from '../hooks/use-session.tsx';
 const CODE_LENGTH = 6;
 
 export function VerifyPage() {
-  const { session, announce, pendingEmail, setPendingEmail } = useSession();
+  const { session, announce, pending, setPending } = useSession();
   const [, navigate] = useLocation();
-  const [email, setEmail] = useState(pendingEmail);
+  const [username, setUsername] = useState(pending.username);
+  const [email, setEmail] = useState(pending.email);
   const [code, setCode] = useState('');
   const [notice, setNotice] = useState(
-    pendingEmail === ''
+    pending.email === ''
       ? undefined
-      : `We sent a six-digit code to ${pendingEmail}. It is valid for 24 hours.`,
+      : `We sent a six-digit code to ${pending.email}. It is valid for 24 hours.`,
   );
   const verify = useAction();
   const resend = useAction();
@@ -23,8 +24,9 @@ export function VerifyPage() {
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
     void verify.run(async () => {
-      await session.verifyEmail({ email: email.trim(), code });
-      setPendingEmail(email.trim());
+      // the code counts for this sign-up only, whatever others signed up with the same address
+      await session.verifyEmail({ username: username.trim(), code });
+      setPending({ username: username.trim(), email: email.trim() });
       announce('Your address is verified. Log in to start.');
       navigate('/login');
     });
@@ -46,11 +48,12 @@ export function VerifyPage() {
       foot={<Link href="/login">Back to log in</Link>}
     >
       <form onSubmit={submit}>
-        {pendingEmail === '' ? <EmailInput email={email} onChange={setEmail} /> : null}
+        {pending.username === '' ? <UsernameInput username={username} onChange={setUsername} /> : null}
         <CodeInput code={code} onChange={setCode} />
         <Button type="submit" loading={verify.busy} fullWidth disabled={code.length < CODE_LENGTH}>
           Verify
         </Button>
+        {pending.email === '' ? <EmailInput email={email} onChange={setEmail} /> : null}
         <Button
           variant="subtle"
           fullWidth
@@ -66,13 +69,29 @@ export function VerifyPage() {
   );
 }
 
+function UsernameInput({ username, onChange }: { username: string; onChange: (username: string) => void }) {
+  return (
+    <TextInput
+      label="Username"
+      description="The one you signed up with; the mail names it."
+      autoComplete="username"
+      autoCapitalize="none"
+      spellCheck={false}
+      required
+      value={username}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
+  );
+}
+
+/** Only for a new code, which goes to the address. */
 function EmailInput({ email, onChange }: { email: string; onChange: (email: string) => void }) {
   return (
     <TextInput
       label="E-mail"
       type="email"
+      description="For a new code."
       autoComplete="email"
-      required
       value={email}
       onChange={(event) => onChange(event.currentTarget.value)}
     />
