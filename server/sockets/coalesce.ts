@@ -19,7 +19,8 @@ export function coalesceWrites(io: Server): void {
     let isCorked = false;
     connection.on('packetCreate', () => {
       if (isCorked) return;
-      const socket = connection.transport.name === 'websocket' ? connection.transport.socket?._socket : undefined;
+      const socket =
+        connection.transport.name === 'websocket' ? connection.transport.socket?._socket : undefined;
       if (!socket) return;
       isCorked = true;
       socket.cork();
