@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener, Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +8,7 @@ import { serveChat } from './chat/chat.ts';
 import type { ChatDeps } from './chat/connection.ts';
 import { startPresence } from './chat/presence.ts';
 import type { Config } from './config.ts';
+import { makeDataDir } from './data-dir.ts';
 import { openDatabase } from './db.ts';
 import type { Database } from './db.ts';
 import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts';
@@ -111,7 +111,7 @@ async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'clos
 /** What everything else stands on: the database, migrated, and the bus between nodes. */
 async function openStores(options: AppOptions, stops: Stops): Promise<{ db: Database; hints: Hints }> {
   const { config, log, faults = {}, progress = () => undefined } = options;
-  await mkdir(config.DATA_DIR, { recursive: true, mode: 0o700 });
+  await makeDataDir(config.DATA_DIR);
   const url = config.DATABASE_URL ?? (await startOwnDatabase(config, stops, progress));
   progress('bringing the schema up to date');
   const db = await openDatabase({ url });

@@ -20,6 +20,8 @@ const list = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter(Boolean),
 );
+const areOrigins = (origins: string[]): boolean =>
+  origins.every((text) => URL.canParse(text) && new URL(text).origin === text.replace(/\/$/, ''));
 const url = (...protocols: string[]): z.ZodString =>
   z
     .string()
@@ -71,6 +73,7 @@ export const environment = z.object({
   SMTP_PASSWORD: z.string().optional().describe('Password at the mail server.'),
   FROM_EMAIL: z.email().default('sluice@localhost.localdomain').describe('Sender of mail.'),
   CORS_ORIGINS: list
+    .refine(areOrigins, 'write origins such as https://shop.example.com; * is none')
     .default([])
     .describe('Further origins that may call from a browser, separated by commas.'),
   TRUST_PROXY: z.stringbool().default(false).describe('Whether X-Forwarded-* of the next proxy is believed.'),
@@ -124,6 +127,14 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
     throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`));
   }
   return { ...parsed.data, DATA_DIR: resolve(parsed.data.DATA_DIR) };
+}
+
+/** Settings of the contract that this version does not know yet: set, they must not be taken for granted. */
+const NOT_YET = ['ROLE', 'AUTH_PORT', 'JWT_SECRET', 'MAX_SESSIONS_PER_DEVICE', 'SESSION_CLEANUP_INTERVAL'];
+
+/** The settings that are given and have no effect. */
+export function withoutEffect(env: Record<string, string | undefined>): string[] {
+  return NOT_YET.filter((name) => env[name] !== undefined && env[name] !== '');
 }
 
 /** Reads the process's own environment; a file `.env` in the working folder fills in what is not set. */

@@ -9,7 +9,9 @@ export function accessLog(log: Logger): Middleware {
     const started = performance.now();
     await next();
     const principal = ctx.state['principal'] as Principal | undefined;
-    log.info(
+    // what a page and a load balancer ask for all day long says nothing when it went well
+    const isRoutine = ctx.status < 400 && /^\/($|assets\/|health|metrics|[\w-]+\.\w+$)/.test(ctx.path);
+    log[isRoutine ? 'debug' : 'info'](
       {
         method: ctx.method,
         path: ctx.path,

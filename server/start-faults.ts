@@ -1,0 +1,31 @@
+import type { Config } from './config.ts';
+
+interface SystemError {
+  code?: string;
+  syscall?: string;
+  port?: number;
+  address?: string;
+}
+
+/** Says in a sentence why the gateway could not start, and what to do. */
+export function explainStart(error: unknown, config: Config): Error {
+  const text = error instanceof Error ? error.message : String(error);
+  const { code = '', syscall, port, address } = error as SystemError;
+  const message =
+    syscall === 'listen' ? LISTENING[code]?.(port ?? config.PORT, address ?? config.HOST) : undefined;
+  const isDatabase = UNREACHABLE.has(code) || /^(28|3D)/.test(code);
+  const database =
+    isDatabase && config.DATABASE_URL !== undefined
+      ? `The database that DATABASE_URL names cannot be used: ${text}.`
+      : undefined;
+  return new Error(message ?? database ?? `Sluice could not start: ${text}`, { cause: error });
+}
+
+const LISTENING: Record<string, (port: number, host: string) => string> = {
+  EADDRINUSE: (port, host) =>
+    `Something listens on ${host}:${port} already: stop it, or set PORT to another one.`,
+  EADDRNOTAVAIL: (_port, host) => `This machine has no address ${host}: set HOST to one of its own.`,
+  EACCES: (port) => `Listening on port ${port} is not permitted: set PORT.`,
+};
+
+const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT']);
