@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { DataSource } from 'typeorm';
 import type { EntityManager, MigrationInterface, QueryRunner } from 'typeorm';
 import pg from 'pg';
@@ -28,6 +29,21 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** What a statement may take, in milliseconds. The server's own limits come first; ours is for one that says nothing. */
+export interface Patience {
+  queryMs: number;
+  statementMs: number;
+  lockMs: number;
+  idleInTransactionMs: number;
+}
+
+const PATIENCE: Patience = {
+  queryMs: 10_000,
+  statementMs: 8_000,
+  lockMs: 5_000,
+  idleInTransactionMs: 30_000,
+};
+
 /** Key of the advisory lock that lets one node at a time migrate. */
 const MIGRATION_LOCK = 5_142_009_003;
 
@@ -39,30 +55,23 @@ export async function openDatabase(options: {
   url: string;
   poolSize?: number;
   migrate?: boolean;
+  patience?: Patience;
 }): Promise<Database> {
-  const dataSource = new DataSource({
-    type: 'postgres',
-    url: options.url,
-    entities: ENTITIES,
-    migrations: await loadMigrations(),
-    migrationsTableName: 'schema_migrations',
-    migrationsTransactionMode: 'all',
-    installExtensions: false,
-    poolSize: options.poolSize ?? 16,
-    applicationName: 'sluice',
-    extra: { connectionTimeoutMillis: 5_000, options: '-c timezone=UTC -c synchronous_commit=on' },
-    poolErrorHandler: () => undefined,
-  });
+  const { url, poolSize = 16, patience = PATIENCE } = options;
+  const migrations = await loadMigrations();
+  // a migration takes the time it takes
+  if (options.migrate !== false)
+    await withDataSource(toDataSource({ url, migrations, poolSize: 2 }), migrate);
+  const dataSource = toDataSource({ url, migrations, poolSize, patience });
   await dataSource.initialize();
   try {
     await requireSupportedServer(dataSource);
-    if (options.migrate !== false) await migrate(dataSource);
   } catch (error) {
     await dataSource.destroy();
     throw error;
   }
   const pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
-  const syncPool = openSyncPool(options.url);
+  const syncPool = openSyncPool(url, patience);
   return {
     dataSource,
     syncPool,
@@ -76,11 +85,75 @@ export async function openDatabase(options: {
   };
 }
 
+function toDataSource(options: {
+  url: string;
+  migrations: MigrationClass[];
+  poolSize: number;
+  patience?: Patience;
+}): DataSource {
+  const { url, migrations, poolSize, patience } = options;
+  const limits = patience ? { ...limitsOf(patience), Client: ImpatientClient } : {};
+  return new DataSource({
+    type: 'postgres',
+    url,
+    entities: ENTITIES,
+    migrations,
+    migrationsTableName: 'schema_migrations',
+    migrationsTransactionMode: 'all',
+    installExtensions: false,
+    poolSize,
+    applicationName: 'sluice',
+    extra: { connectionTimeoutMillis: 5_000, options: '-c timezone=UTC -c synchronous_commit=on', ...limits },
+    poolErrorHandler: () => undefined,
+  });
+}
+
+async function withDataSource(
+  dataSource: DataSource,
+  work: (source: DataSource) => Promise<void>,
+): Promise<void> {
+  await dataSource.initialize();
+  try {
+    await requireSupportedServer(dataSource);
+    await work(dataSource);
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function limitsOf(patience: Patience): pg.ClientConfig {
+  return {
+    query_timeout: patience.queryMs,
+    statement_timeout: patience.statementMs,
+    lock_timeout: patience.lockMs,
+    idle_in_transaction_session_timeout: patience.idleInTransactionMs,
+  };
+}
+
+const READ_TIMEOUT = 'Query read timeout';
+
+/** Breaks its connection when a statement has had no answer in time: what answers later would answer another one. */
+class ImpatientClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    const query = this.query.bind(this) as (...args: unknown[]) => unknown;
+    const { connection } = this as unknown as { connection: { stream: Socket } };
+    this.query = ((...args: unknown[]) => {
+      const answer = query(...args);
+      if (answer instanceof Promise)
+        answer.catch((error: unknown) => {
+          if (error instanceof Error && error.message === READ_TIMEOUT) connection.stream.destroy();
+        });
+      return answer;
+    }) as typeof this.query;
+  }
+}
+
 /**
  * The sync path's statements are prepared once per connection. A generic plan made while the tables were still empty
  * would scan them for ever after; without these plan types it always takes the keys.
  */
-function openSyncPool(url: string): pg.Pool {
+function openSyncPool(url: string, patience: Patience): pg.Pool {
   const planner = '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off';
   const pool = new pg.Pool({
     connectionString: url,
@@ -88,6 +161,8 @@ function openSyncPool(url: string): pg.Pool {
     application_name: 'sluice-sync',
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    ...limitsOf(patience),
+    Client: ImpatientClient,
     options: `-c timezone=UTC -c synchronous_commit=on ${planner}`,
   });
   // an idle connection that breaks is replaced at the next use; a busy one's query fails by itself
@@ -101,32 +176,41 @@ function openSyncPool(url: string): pg.Pool {
 export function isUnavailable(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string') {
-    // 08: connection; 57P: shutdown and crash; 53: out of disk, memory or connections; 25006: read-only after a failover
+    // 08: connection; 57P: shutdown and crash; 53: out of disk, memory or connections; 25006: read-only after a failover;
+    // 57014, 55P03, 25P03: a statement, a lock or a transaction took too long
     return (
-      /^(08|57P|53|58030|25006)/.test(code) ||
+      /^(08|57P|57014|53|55P03|58030|25006|25P03)/.test(code) ||
       ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code)
     );
   }
   return (
     error instanceof Error &&
-    /connection terminated|timeout exceeded when trying to connect/i.test(error.message)
+    /connection terminated|timeout exceeded when trying to connect|query read timeout/i.test(error.message)
   );
 }
 
 async function inTransaction<T>(dataSource: DataSource, work: (tx: Tx) => Promise<T>): Promise<T> {
   const runner = dataSource.createQueryRunner();
+  let broken: unknown;
+  // a connection that ends between two statements says so here only; what is asked of it then fails for want of one
+  const onError = (error: unknown): void => void (broken = error);
+  let client: PoolClient | undefined;
   try {
-    const client = (await connect(runner)) as PoolClient;
+    const connected = (await connect(runner)) as PoolClient;
+    client = connected.on('error', onError);
     await runner.startTransaction('READ COMMITTED');
     const sql: Sql = async <Row>(text: string, values?: readonly unknown[]) =>
-      (await client.query(text, values as unknown[])).rows as Row[];
+      (await connected.query(text, values as unknown[])).rows as Row[];
     const result = await work({ sql, em: runner.manager });
     await runner.commitTransaction();
     return result;
   } catch (error) {
     if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
-    throw isUnavailable(error) ? new AppError('unavailable', { cause: error }) : error;
+    throw broken !== undefined || isUnavailable(error)
+      ? new AppError('unavailable', { cause: error })
+      : error;
   } finally {
+    client?.off('error', onError);
     await runner.release();
   }
 }

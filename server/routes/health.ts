@@ -4,7 +4,7 @@ import type { Database } from '../db.ts';
 import type { Metrics } from '../metrics.ts';
 
 interface HealthDeps {
-  db: Database;
+  db: Pick<Database, 'sql'>;
   metrics: Metrics;
   /** False while the gateway drains. */
   accepting: () => boolean;
@@ -14,8 +14,9 @@ interface HealthDeps {
 export function healthRoutes(deps: HealthDeps): Router {
   const router = new Router();
   const started = Date.now();
+  const checkDatabase = createCheck(deps.db);
   router.get(['/health', '/api/health'], async (ctx) => {
-    const database = await checkDatabase(deps.db);
+    const database = await checkDatabase();
     ctx.status = database === 'ok' ? 200 : 503;
     ctx.body = {
       status: database === 'ok' ? 'ok' : 'degraded',
@@ -28,7 +29,7 @@ export function healthRoutes(deps: HealthDeps): Router {
     ctx.body = { status: 'ok' };
   });
   router.get('/health/ready', async (ctx) => {
-    const ready = deps.accepting() && (await checkDatabase(deps.db)) === 'ok';
+    const ready = deps.accepting() && (await checkDatabase()) === 'ok';
     ctx.status = ready ? 200 : 503;
     ctx.body = { status: ready ? 'ok' : 'unavailable' };
   });
@@ -39,11 +40,32 @@ export function healthRoutes(deps: HealthDeps): Router {
   return router;
 }
 
-async function checkDatabase(db: Database): Promise<'ok' | 'unreachable'> {
-  try {
-    await db.sql('SELECT 1');
-    return 'ok';
-  } catch {
-    return 'unreachable';
-  }
+/** How long the database may take over nothing at all. */
+const CHECK_MS = 2_000;
+
+type Check = 'ok' | 'unreachable';
+
+/** Asks the database, once for all who want to know at that time: those who ask must not take up its connections. */
+function createCheck(db: Pick<Database, 'sql'>): () => Promise<Check> {
+  let asking: Promise<Check> | undefined;
+  const ask = async (): Promise<Check> => {
+    try {
+      await db.sql('SELECT 1');
+      return 'ok';
+    } catch {
+      return 'unreachable';
+    } finally {
+      asking = undefined;
+    }
+  };
+  return async () => {
+    asking ??= ask();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Check>((resolve) => (timer = setTimeout(resolve, CHECK_MS, 'unreachable')));
+    try {
+      return await Promise.race([asking, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
