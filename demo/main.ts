@@ -22,7 +22,7 @@ const SAMPLE = ['../samples/', '../../samples/']
   .find((path) => existsSync(path));
 
 /** Refused rows shown one by one; the rest are counted. */
-const SHOWN_ROWS = 10;
+const SHOWN_ROWS = 200;
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2), SAMPLE ?? 'samples/online-retail-sample.csv.gz');

@@ -31,7 +31,11 @@ export function parseOptions(argv: readonly string[], defaultInput: string): Dem
       3,
     )
     .option('--pace <n>', 'invoices a second in each branch; 0 is as fast as possible', number(0), 20)
-    .option('--seed <n>', 'repeats the same pauses and the same chaos', count(0), Date.now() % 1_000_000)
+    .option(
+      '--seed <n>',
+      'repeats the same pauses and the same chaos (default: another one each time)',
+      count(0),
+    )
     .option('--limit <n>', 'at most n invoices a branch', count(1))
     .option(
       '--chaos',
@@ -50,7 +54,7 @@ export function parseOptions(argv: readonly string[], defaultInput: string): Dem
       process.exit(error.exitCode === 0 ? 0 : 2);
     });
   command.parse(argv, { from: 'user' });
-  return command.opts<DemoOptions>();
+  return { seed: Date.now() % 1_000_000, ...command.opts<DemoOptions>() };
 }
 
 function number(least: number): (text: string) => number {
