@@ -54,7 +54,8 @@ export function parseOptions(argv: readonly string[], defaultInput: string): Dem
       process.exit(error.exitCode === 0 ? 0 : 2);
     });
   command.parse(argv, { from: 'user' });
-  return { seed: Date.now() % 1_000_000, ...command.opts<DemoOptions>() };
+  const given = command.opts<Omit<DemoOptions, 'seed'> & { seed?: number }>();
+  return { ...given, seed: given.seed ?? Date.now() % 1_000_000 };
 }
 
 function number(least: number): (text: string) => number {
