@@ -1,18 +1,18 @@
 import type { DefaultEventsMap, Namespace, Server, Socket } from 'socket.io';
-import { AppError, toWireError } from '../protocol/errors.ts';
+import { AppError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { SyncClientEvents, SyncServerEvents } from '../protocol/events.ts';
 import * as wire from '../protocol/sync.ts';
-import type { Refusal } from '../protocol/sync.ts';
 import { principalKey } from './auth/principal.ts';
 import type { Principal } from './auth/principal.ts';
 import { toAppError } from './errors.ts';
 import type { PresenceBoard } from './chat/presence.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { clientAddress, createPace, watchExpiry } from './sockets/guards.ts';
-import type { Doorkeeper } from './sockets/guards.ts';
+import { answerWith, refuseOthers } from './sockets/answer.ts';
+import { clientAddress, createPace, requirePace, watchExpiry } from './sockets/guards.ts';
+import type { Doorkeeper, Pace } from './sockets/guards.ts';
 import { isOverfull } from './sockets/drain-watch.ts';
 import { frameSink } from './sockets/frame-sink.ts';
 import { authenticateHandshake, toConnectError } from './sockets/handshake.ts';
@@ -45,6 +45,9 @@ interface Connection {
   principal: Principal;
   ip: string;
   session: SyncSession | undefined;
+  /** A hello is being answered. */
+  greeting: boolean;
+  paces: { hello: Pace; subscribe: Pace };
   /** The last push whose rights are being looked up: pushes reach the queue in the order they came in. */
   turn: Promise<unknown>;
   unregister: () => void;
@@ -54,6 +57,10 @@ interface Connection {
   pushes: number;
   closeReason: string;
 }
+
+/** What costs the database more than an event does has a pace of its own; what goes over it is refused, no more. */
+const HELLO_PACE = { perSecond: 2, burst: 10 };
+const SUBSCRIBE_PACE = { perSecond: 5, burst: 20 };
 
 /** Pushes one socket may have waiting for their verdict. */
 const PUSHES_IN_FLIGHT = 256;
@@ -90,6 +97,8 @@ function serve(socket: SyncSocket, deps: SocketDeps): void {
     principal: socket.data.principal,
     ip: clientAddress(socket.handshake, deps.trustProxy),
     session: undefined,
+    greeting: false,
+    paces: { hello: createPace(HELLO_PACE), subscribe: createPace(SUBSCRIBE_PACE) },
     turn: Promise.resolve(),
     unregister: () => undefined,
     leave: () => undefined,
@@ -179,58 +188,37 @@ function listen(connection: Connection, expiry: ReturnType<typeof watchExpiry>):
     const parsed = wire.syncAck.safeParse(body);
     if (parsed.success) connection.session?.acknowledge(parsed.data);
   });
-  // the parser lets numbers through as names
-  socket.onAny((event: unknown, ...args: unknown[]) => {
-    const ack: unknown = args.at(-1);
-    const name = String(event);
-    if (!EVENTS.has(name) && typeof ack === 'function') {
-      const error = new AppError('invalid_message', { message: `There is no event ${name.slice(0, 60)}.` });
-      (ack as (refusal: Refusal) => void)({ ok: false, error: toWireError(error) });
-    }
-  });
+  refuseOthers(socket);
 }
 
-const EVENTS = new Set([
-  'sync:hello',
-  'sync:push',
-  'sync:subscribe',
-  'sync:unsubscribe',
-  'sync:ack',
-  'auth:refresh',
-]);
-
-/**
- * Runs a handler and acknowledges what it returns or throws; says whether it returned. A client that asks for no
- * acknowledgement gets none.
- */
 async function answer<T>(connection: Connection, ack: unknown, work: () => Promise<T>): Promise<boolean> {
-  const reply = typeof ack === 'function' ? (ack as (answer: T | Refusal) => void) : () => undefined;
-  try {
-    reply(await work());
-    return true;
-  } catch (error) {
-    const refusal = toAppError(error);
-    if (refusal.code === 'internal') {
-      connection.deps.log.error(
-        { err: refusal.cause, principal: principalKey(connection.principal) },
-        'event failed',
-      );
-    }
-    connection.deps.metrics.refusals.inc({ code: refusal.code });
-    reply({ ok: false, error: toWireError(refusal) });
-    return false;
-  }
+  const { log, metrics } = connection.deps;
+  const asked = { log, metrics, principal: principalKey(connection.principal) };
+  return await answerWith(asked, ack, work);
 }
 
 async function hello(connection: Connection, body: unknown): Promise<wire.HelloReply> {
-  const { deps, ip, socket } = connection;
-  const message = parseMessage(wire.hello, body);
   requireFirst(connection);
+  requirePace(connection.paces.hello, 500);
+  const message = parseMessage(wire.hello, body);
+  connection.greeting = true;
+  try {
+    return await greet(connection, message);
+  } finally {
+    connection.greeting = false;
+  }
+}
+
+async function greet(connection: Connection, message: wire.Hello): Promise<wire.HelloReply> {
+  const { deps, ip, socket } = connection;
   const principal = await deps.identity.current(connection.principal);
   connection.principal = principal;
-  const session = await deps.sync.hello({ principal, ip }, message, frameSink(socket));
+  const session = await deps.sync.hello(
+    { principal, ip },
+    message,
+    frameSink(socket, () => closeWith(connection, 'unavailable')),
+  );
   try {
-    requireFirst(connection);
     const demoted = connection.principal !== principal && session.rescope(connection.principal);
     if (socket.disconnected || demoted)
       throw new AppError('busy', { message: 'Your rights have just changed: say hello again.' });
@@ -253,8 +241,9 @@ function queueOf({ pushes, pushesInFlight }: Connection, atHello: number | undef
   return atHello === undefined ? undefined : Math.max(0, atHello - pushes) + pushesInFlight;
 }
 
-function requireFirst({ session }: Connection): void {
-  if (session) throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
+function requireFirst({ session, greeting }: Connection): void {
+  if (session || greeting)
+    throw new AppError('invalid_message', { message: 'Hello was said on this connection.' });
 }
 
 async function push(connection: Connection, body: unknown): Promise<wire.PushVerdict> {
@@ -295,6 +284,7 @@ async function inTurn<T>(connection: Connection, work: () => Promise<T>): Promis
 async function resubscribe(connection: Connection, body: unknown, add: boolean): Promise<{ ok: true }> {
   const { session, deps, socket } = connection;
   if (!session) throw new AppError('hello_required');
+  requirePace(connection.paces.subscribe, 1_000);
   const request = parseMessage(wire.subscription, body);
   const principal = await deps.identity.current(connection.principal);
   const others = session.requested.filter(({ collection }) => collection !== request.collection);

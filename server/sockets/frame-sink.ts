@@ -8,12 +8,13 @@ interface FrameSocket {
   leave(room: string): unknown;
 }
 
-/** A socket as delivery sees it. */
-export function frameSink(socket: FrameSocket): FrameSink {
+/** A socket as delivery sees it; `end` closes it, with the reason. */
+export function frameSink(socket: FrameSocket, end: () => void): FrameSink {
   return {
     sendDelta: (frame) => void socket.emit('sync:delta', frame),
     sendSnapshot: (frame) => void socket.emit('sync:snapshot', frame),
     joinRoom: (room) => void socket.join(room),
+    end,
     leaveRoom: (room) => void socket.leave(room),
   };
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { LiveSockets } from '../auth/live-sockets.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -27,10 +28,17 @@ export function clientAddress(handshake: Handshake, trustProxy: boolean): string
   return (nearest ?? handshake.address).replace(/^::ffff:/, '');
 }
 
-/** A token bucket: `take()` says whether one more event, or `cost` of them, is within the pace. */
-export function createPace(options: { perSecond: number; burst: number; now?: () => number }): {
+export interface Pace {
   take(cost?: number): boolean;
-} {
+}
+
+/** Throws AppError `rate_limited` when one more event is not within the pace. */
+export function requirePace(pace: Pace, retryAfterMs: number): void {
+  if (!pace.take()) throw new AppError('rate_limited', { retryAfterMs });
+}
+
+/** A token bucket: `take()` says whether one more event, or `cost` of them, is within the pace. */
+export function createPace(options: { perSecond: number; burst: number; now?: () => number }): Pace {
   const now = options.now ?? (() => performance.now());
   let tokens = options.burst;
   let last = now();

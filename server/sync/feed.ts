@@ -4,6 +4,7 @@ import type { Logger } from '../log.ts';
 import type { CommittedGroup } from './commit.ts';
 import { formatCursor } from './cursor.ts';
 import type { Position } from './cursor.ts';
+import type { Gate } from './gate.ts';
 import type { Scope } from './scope.ts';
 import { viewOf } from './scope.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -29,9 +30,12 @@ export interface FeedDeps {
   log: Logger;
   /** Sends a frame to everyone in a room with one encoding. */
   emitToRoom: (room: string, frame: Delta) => void;
-  /** Bounds how many pages are read from the database at a time. */
-  read: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Bounds how many pages are read from the database at a time; tenants take turns. */
+  read: Gate;
 }
+
+/** Hears a piece of the log. It must not throw. */
+export type SegmentListener = (segment: Segment) => void;
 
 /** After this time without anything visible, members are told how far the log has gone all the same. */
 const QUIET_MS = 1_000;
@@ -40,25 +44,32 @@ const QUIET_MS = 1_000;
 export class Feed {
   readonly tenantId: number;
   readonly sql: Sql;
-  readonly read: FeedDeps['read'];
+  /** Reads from the database when it is this tenant's turn. */
+  readonly read: <T>(work: () => Promise<T>) => Promise<T>;
   readonly #deps: FeedDeps;
   readonly #rooms = new Map<string, LiveRoom>();
   readonly #subscribers = new Set<Subscriber>();
-  readonly #listeners = new Set<(segment: Segment) => void>();
+  readonly #listeners: Set<SegmentListener>;
   readonly #frames = new WeakMap<Segment, Map<string, Frame>>();
   #tail!: TenantTail;
   #quiet: NodeJS.Timeout | undefined;
+  #closed = false;
 
-  private constructor(deps: FeedDeps, tenantId: number) {
+  private constructor(deps: FeedDeps, tenantId: number, listeners: Set<SegmentListener>) {
     this.#deps = deps;
     this.tenantId = tenantId;
     this.sql = deps.sql;
-    this.read = deps.read;
+    this.#listeners = listeners;
+    this.read = (work) => deps.read(work, tenantId);
   }
 
-  /** Starts following the tenant's log at its present head. */
-  static async start(deps: FeedDeps, tenantId: number): Promise<Feed> {
-    const feed = new Feed(deps, tenantId);
+  /** Starts following the tenant's log at its present head. Its listeners outlive it: the next feed has them too. */
+  static async start(
+    deps: FeedDeps,
+    tenantId: number,
+    listeners = new Set<SegmentListener>(),
+  ): Promise<Feed> {
+    const feed = new Feed(deps, tenantId, listeners);
     feed.#tail = await TenantTail.start(deps, tenantId, (segment) => feed.#deliver(segment));
     return feed;
   }
@@ -92,13 +103,17 @@ export class Feed {
     return this.#tail.findSegment(version);
   }
 
-  /** Hears every later piece of the log, in order, once (chat). It must not throw. Returns how to stop. */
-  listen(listener: (segment: Segment) => void): () => void {
+  /** Hears every later piece of the log, in order, once (chat). Returns how to stop. */
+  listen(listener: SegmentListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
   add(subscriber: Subscriber): void {
+    if (this.#closed) {
+      subscriber.end();
+      return;
+    }
     this.#subscribers.add(subscriber);
     subscriber.pump();
   }
@@ -128,6 +143,7 @@ export class Feed {
   }
 
   onPumpError(subscriber: Subscriber, error: unknown): void {
+    if (this.#closed || subscriber.closed) return;
     this.#deps.log.warn({ err: error, tenantId: this.tenantId }, 'delivery stalled, trying again');
     setTimeout(() => subscriber.pump(), 500).unref();
   }
@@ -151,12 +167,21 @@ export class Feed {
     return frame;
   }
 
+  /** Its log is no more: everyone is cut off and comes back, to what there is now. */
+  retire(): void {
+    const subscribers = [...this.#subscribers];
+    this.close();
+    for (const subscriber of subscribers) subscriber.end();
+  }
+
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#quiet);
     for (const subscriber of [...this.#subscribers]) this.remove(subscriber);
   }
 
   #deliver(segment: Segment): void {
+    if (this.#closed) return;
     for (const listener of this.#listeners) listener(segment);
     for (const room of [...this.#rooms.values()]) {
       const frame = this.frameOf(room.scope, segment, room.cursor);

@@ -1,14 +1,33 @@
-/** Creates a gate that lets at most `limit` pieces of work run at a time; the others wait in order. */
-export function createGate(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
+/** Runs work when there is room for it. Lanes (tenants) that wait take turns, so that one cannot hold up the others. */
+export type Gate = <T>(work: () => Promise<T>, lane?: number) => Promise<T>;
+
+/** Creates a gate that lets at most `limit` pieces of work run at a time; the others wait, in order within their lane. */
+export function createGate(limit: number): Gate {
   let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (running >= limit) await new Promise<void>((resolve) => waiting.push(resolve));
+  const lanes = new Map<number, (() => void)[]>();
+  const wait = (lane: number): Promise<void> =>
+    new Promise((resolve) => {
+      const waiting = lanes.get(lane);
+      if (waiting) waiting.push(resolve);
+      else lanes.set(lane, [resolve]);
+    });
+  const takeNext = (): (() => void) | undefined => {
+    for (const [lane, waiting] of lanes) {
+      const next = waiting.shift();
+      // to the end of the round
+      lanes.delete(lane);
+      if (waiting.length > 0) lanes.set(lane, waiting);
+      return next;
+    }
+    return undefined;
+  };
+  return async (work, lane = 0) => {
+    if (running >= limit) await wait(lane);
     else running += 1;
     try {
       return await work();
     } finally {
-      const next = waiting.shift();
+      const next = takeNext();
       if (next) next();
       else running -= 1;
     }

@@ -22,13 +22,16 @@ export async function readClock(sql: Sql, tenantId: number): Promise<Clock | und
   return row && { version: row.head, mark: row.mark ?? 0, epoch: row.epoch, floor: row.floor };
 }
 
-/** Reads the heads of many tenants, for the poll that bounds what a lost hint can cost. */
-export async function readHeads(sql: Sql, tenantIds: readonly number[]): Promise<Map<number, number>> {
-  const rows = await sql<{ tenant_id: number; head: number }>(
-    'SELECT tenant_id, head FROM sync_versions WHERE tenant_id = ANY($1)',
+/** Reads the heads and epochs of many tenants, for the poll that bounds what a lost hint can cost. */
+export async function readHeads(
+  sql: Sql,
+  tenantIds: readonly number[],
+): Promise<Map<number, { head: number; epoch: string }>> {
+  const rows = await sql<{ tenant_id: number; head: number; epoch: string }>(
+    'SELECT tenant_id, head, epoch FROM sync_versions WHERE tenant_id = ANY($1)',
     [tenantIds],
   );
-  return new Map(rows.map((row) => [row.tenant_id, row.head]));
+  return new Map(rows.map((row) => [row.tenant_id, row]));
 }
 
 /** The mark of one version in the log; undefined when the log does not have it. */

@@ -15,6 +15,8 @@ export interface FrameSink {
   /** Joins or leaves the room in which one encoding of a frame serves every member. */
   joinRoom(room: string): void;
   leaveRoom(room: string): void;
+  /** Ends the connection: the log it was on is no more, and the client has to say hello to the one there is. */
+  end(): void;
 }
 
 /** A frame on its way: freed by the acknowledgement of its position. */
@@ -112,9 +114,19 @@ export class Subscriber {
     if (!this.hasCredit) this.#leaveRoom();
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   close(): void {
     this.#closed = true;
     this.#leaveRoom();
+  }
+
+  /** Closes, and the connection with it. */
+  end(): void {
+    this.close();
+    this.#sink.end();
   }
 
   async #run(): Promise<void> {
@@ -137,8 +149,8 @@ export class Subscriber {
   async #sendPage(snapshot: { place: SnapshotPlace; rows: number }): Promise<void> {
     const { sql, tenantId } = this.#feed;
     const page = { after: snapshot.place, limit: snapshot.rows };
-    const records = await this.#feed.read(() => readSnapshotPage(sql, tenantId, this.scope, page));
-    if (this.#closed) return;
+    const records = await this.#read(() => readSnapshotPage(sql, tenantId, this.scope, page));
+    if (this.#closed || !records) return;
     const last = records.at(-1);
     const at = this.#format(this.#cursor);
     const place = last ? { collection: last.collection, id: last.id } : snapshot.place;
@@ -149,11 +161,16 @@ export class Subscriber {
     this.#sink.sendSnapshot(frame);
   }
 
+  /** Reads nothing when it was closed while it waited for its turn. */
+  async #read<T>(work: () => Promise<T>): Promise<T | undefined> {
+    return await this.#feed.read(async () => (this.#closed ? undefined : await work()));
+  }
+
   async #sendNext(): Promise<void> {
     const segment = this.#feed.findSegment(this.#cursor.version);
     const { sql, tenantId } = this.#feed;
     const from = this.#cursor;
-    const page = segment ?? (await this.#feed.read(() => readLogPage(sql, tenantId, from.version)));
+    const page = segment ?? (await this.#read(() => readLogPage(sql, tenantId, from.version)));
     if (this.#closed) return;
     if (!page) throw new Error(`the log has nothing behind version ${from.version}`);
     const frame = segment ? this.#feed.frameOf(this.scope, segment, from) : undefined;

@@ -11,10 +11,12 @@ import { createCollections } from './collections.ts';
 import type { Collections } from './collections.ts';
 import { parseCursor, parsePage, scopeTag } from './cursor.ts';
 import type { ParsedCursor } from './cursor.ts';
-import { Feed } from './feed.ts';
-import type { FeedDeps } from './feed.ts';
+import type { Feed, FeedDeps } from './feed.ts';
+import { createFeeds } from './feeds.ts';
+import type { PollBounds } from './feeds.ts';
 import { createGate } from './gate.ts';
-import { findMark, readClock, readHeads } from './log.ts';
+import type { Gate } from './gate.ts';
+import { findMark, readClock } from './log.ts';
 import type { Clock, SnapshotPlace } from './log.ts';
 import { createPusher } from './push.ts';
 import { createScope } from './scope.ts';
@@ -31,7 +33,7 @@ export interface SyncDeps {
   /** For fault tests; see PushDeps. */
   afterCommit?: (() => Promise<void>) | undefined;
   /** Bounds of the poll that finds what a lost hint hid, in milliseconds. */
-  poll?: { minMs: number; maxMs: number } | undefined;
+  poll?: PollBounds | undefined;
 }
 
 /** The sync core of one node. */
@@ -80,50 +82,39 @@ export interface SyncSession {
 
 /** Pages read from the database at a time, over all subscribers of the node. */
 const CONCURRENT_READS = 4;
+/** Hellos looked up at a time: the rest of the pool is for logins and all else. */
+const CONCURRENT_HELLOS = 4;
+/** Installations, and incarnations of them, that one principal may add in a day. */
+const NEW_INSTALLATIONS = 1_000;
 
 export function createSync(deps: SyncDeps): Sync {
   const collections = createCollections();
-  const feeds = new Map<number, Promise<Feed>>();
-  const started = new Map<number, Feed>();
-  const feedDeps: FeedDeps = {
+  const feeds = createFeeds({
     sql: deps.db.sql,
     log: deps.log,
     emitToRoom: deps.emitToRoom,
     read: createGate(CONCURRENT_READS),
-  };
-  const follow = (tenantId: number): Promise<Feed> => {
-    const feed = feeds.get(tenantId) ?? startFeed(tenantId);
-    feeds.set(tenantId, feed);
-    return feed;
-  };
-  const startFeed = async (tenantId: number): Promise<Feed> => {
-    try {
-      const feed = await Feed.start(feedDeps, tenantId);
-      started.set(tenantId, feed);
-      return feed;
-    } catch (error) {
-      feeds.delete(tenantId);
-      throw error;
-    }
-  };
+    poll: deps.poll,
+  });
+  const { follow } = feeds;
+  const greet = createGate(CONCURRENT_HELLOS);
   const pusher = createPusher({
     pool: deps.db.syncPool,
     collections,
     afterCommit: deps.afterCommit,
     onCommitted(tenantId, group) {
-      started.get(tenantId)?.offer(group);
+      feeds.find(tenantId)?.offer(group);
       deps.hints.publish('version', `${tenantId}:${group.to}`);
     },
   });
   const stopHints = deps.hints.subscribe('version', (body) => {
     const [tenantId, version] = body.split(':').map(Number);
     if (tenantId !== undefined && Number.isSafeInteger(version))
-      started.get(tenantId)?.advanceTo(version ?? 0);
+      feeds.find(tenantId)?.advanceTo(version ?? 0);
   });
-  const stopPoll = startPoll(deps, started);
   return {
     collections,
-    hello: (origin, hello, sink) => sayHello({ deps, collections, follow }, origin, { hello, sink }),
+    hello: (origin, hello, sink) => sayHello({ deps, collections, follow, greet }, origin, { hello, sink }),
     push: (origin, batch) => pusher.push(origin, batch),
     write: (origin, batch) => pusher.write(origin, batch),
     follow,
@@ -134,44 +125,9 @@ export function createSync(deps: SyncDeps): Sync {
     idle: () => pusher.idle(),
     async close() {
       stopHints();
-      stopPoll();
-      for (const feed of started.values()) feed.close();
+      feeds.close();
       await pusher.idle();
     },
-  };
-}
-
-/** Polls the clock rows of followed tenants, faster while hints turn out to be missing (DESIGN 7). */
-function startPoll(deps: SyncDeps, feeds: ReadonlyMap<number, Feed>): () => void {
-  const { minMs, maxMs } = deps.poll ?? { minMs: 250, maxMs: 2_000 };
-  let wait = maxMs;
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  const poll = async (): Promise<void> => {
-    let missed = false;
-    if (feeds.size > 0) {
-      const heads = await readHeads(deps.db.sql, [...feeds.keys()]);
-      for (const [tenantId, head] of heads) {
-        const feed = feeds.get(tenantId);
-        if (feed && head > feed.head.version) missed = true;
-        feed?.advanceTo(head);
-      }
-    }
-    wait = missed ? minMs : Math.min(maxMs, wait * 2);
-  };
-  const schedule = (): void => {
-    timer = setTimeout(() => {
-      poll()
-        .catch((error: unknown) => deps.log.debug({ err: error }, 'poll failed'))
-        .finally(() => {
-          if (!stopped) schedule();
-        });
-    }, wait);
-  };
-  schedule();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
   };
 }
 
@@ -179,6 +135,7 @@ interface HelloContext {
   deps: SyncDeps;
   collections: Collections;
   follow: (tenantId: number) => Promise<Feed>;
+  greet: Gate;
 }
 
 async function sayHello(
@@ -188,11 +145,14 @@ async function sayHello(
 ): Promise<SyncSession> {
   const { hello, sink } = request;
   if (hello.protocol !== PROTOCOL_VERSION) throw new AppError('unsupported_protocol');
+  if (!maySync(origin.principal)) throw new AppError('forbidden');
   const scope = createScope(origin.principal, context.collections, hello.subscribe);
-  const { tenantId } = origin.principal;
-  const lastSeq = await registerClient(context.deps.db, origin.principal, hello);
-  const feed = await context.follow(tenantId);
-  const start = await decideStart(context.deps.db, feed, scope, hello.cursor);
+  const { feed, lastSeq, start } = await context.greet(async () => {
+    const { db } = context.deps;
+    const known = await registerClient(db, origin.principal, hello);
+    const followed = await context.follow(origin.principal.tenantId);
+    return { feed: followed, lastSeq: known, start: await decideStart(db, followed, scope, hello.cursor) };
+  }, origin.principal.tenantId);
   const reply: HelloReply = {
     ok: true,
     epoch: feed.epoch,
@@ -209,6 +169,11 @@ async function sayHello(
     reply,
     subscriber: new Subscriber(feed, sink, scope, start),
   });
+}
+
+/** Whether there is anything at all that it may read or write here. */
+function maySync({ scopes }: Principal): boolean {
+  return [...scopes].some((scope) => scope === 'admin' || /^(sync|records):/.test(scope));
 }
 
 interface SessionStart {
@@ -316,6 +281,9 @@ async function registerClient(db: Database, principal: Principal, hello: Hello):
     `INSERT INTO sync_clients (tenant_id, client_id, incarnation, principal, app_name, app_version)
      SELECT $1::integer, $2::uuid, $3, $4::text, $5, $6 WHERE NOT EXISTS (
        SELECT FROM sync_clients WHERE tenant_id = $1 AND client_id = $2 AND principal <> $4)
+     AND (EXISTS (SELECT FROM sync_clients WHERE tenant_id = $1 AND client_id = $2 AND incarnation = $3)
+       OR (SELECT count(*) FROM sync_clients
+           WHERE tenant_id = $1 AND principal = $4 AND created_at > now() - interval '1 day') < $7)
      ON CONFLICT (tenant_id, client_id, incarnation) DO UPDATE
        SET last_seen_at = now(), app_name = excluded.app_name, app_version = excluded.app_version
        WHERE sync_clients.principal = excluded.principal
@@ -327,8 +295,17 @@ async function registerClient(db: Database, principal: Principal, hello: Hello):
       principalKey(principal),
       hello.app?.name ?? null,
       hello.app?.version ?? null,
+      NEW_INSTALLATIONS,
     ],
   );
-  if (!row) throw new AppError('client_mismatch');
-  return row.last_seq;
+  if (row) return row.last_seq;
+  const [known] = await db.sql<{ other: boolean }>(
+    'SELECT true AS other FROM sync_clients WHERE tenant_id = $1 AND client_id = $2 AND principal <> $3 LIMIT 1',
+    [principal.tenantId, hello.clientId, principalKey(principal)],
+  );
+  if (known) throw new AppError('client_mismatch');
+  throw new AppError('rate_limited', {
+    message: `At most ${NEW_INSTALLATIONS} new installations of one principal a day.`,
+    retryAfterMs: 3_600_000,
+  });
 }

@@ -7,10 +7,12 @@ import type { Database } from '../../server/db.ts';
 import { toAppError } from '../../server/errors.ts';
 import { createMetrics } from '../../server/metrics.ts';
 import { healthRoutes } from '../../server/routes/health.ts';
+import { applied, asset, useGateway } from '../sync/setup.ts';
 import { createDatabase } from '../support/database.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { Weather } from '../support/fault-proxy.ts';
 import { pause } from '../support/fault-seed.ts';
+import { until } from '../support/sync-gateway.ts';
 
 const PATIENCE = { queryMs: 600, statementMs: 300, lockMs: 150, idleInTransactionMs: 400 };
 const SLOW = { ...PATIENCE, statementMs: 20_000, lockMs: 20_000, idleInTransactionMs: 20_000 };
@@ -100,4 +102,34 @@ describe('faults: a database that is silent or locked', () => {
     expect(await codeOf(forgotten)).to.equal('unavailable');
     expect(await codeOf(db.sql('SELECT 1 FROM sync_clients'))).to.equal('none');
   });
+});
+
+describe('faults: a database that is replaced underneath a gateway', () => {
+  const suite = useGateway({ poll: { minMs: 20, maxMs: 50 } });
+
+  const disasters: [string, string][] = [
+    ['restored to an earlier state', 'UPDATE sync_versions SET head = 0 WHERE tenant_id = 1'],
+    ['made anew', 'UPDATE sync_versions SET epoch = gen_random_uuid() WHERE tenant_id = 1'],
+  ];
+  for (const [what, disaster] of disasters) {
+    it(`[E7] ${what}: followers are cut off, come back to a reset, and hear what comes then`, async () => {
+      const { gateway } = suite;
+      const heard: number[] = [];
+      const followed = await gateway.sync.follow(1);
+      followed.listen(({ version }) => void heard.push(version));
+      const client = await suite.greeted();
+      await applied(client, asset(`before ${what}`));
+      const said = new Promise((resolve) => client.socket.once('sync:closing', resolve));
+      await gateway.db.sql('DELETE FROM changes');
+      await gateway.db.sql('DELETE FROM records');
+      await gateway.db.sql(disaster);
+      expect(await said).to.include({ code: 'unavailable' });
+      const again = await suite.client();
+      await until('the new log', async () => (await gateway.sync.follow(1)) !== followed);
+      expect((await again.hello({ cursor: client.cursor ?? 'none' })).mode).to.equal('reset');
+      heard.length = 0;
+      const version = await applied(again, asset(`after ${what}`));
+      await until('the frame', () => again.records.has(`assets/after ${what}`) && heard.includes(version));
+    });
+  }
 });

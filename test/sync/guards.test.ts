@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import WebSocket from 'ws';
+import type { HelloAck, Refusal } from '../../protocol/sync.ts';
 import { createAddressBook, isDeeperThan } from '../../server/sockets/intake.ts';
+import { createGate } from '../../server/sync/gate.ts';
 import { tokenFor, until } from '../support/sync-gateway.ts';
 import { applied, asset, useGateway } from './setup.ts';
 
@@ -21,6 +23,8 @@ async function connectRaw(
 const large = 'x'.repeat(40_000);
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 const attachment = '451-["x",{"_placeholder":true,"num":0}]';
+
+const codeOf = (ack: { ok: true } | Refusal): string => (ack.ok ? 'ok' : ack.error.code);
 
 describe('sync: what guards the door', () => {
   const suite = useGateway();
@@ -84,5 +88,70 @@ describe('sync: what guards the door', () => {
       ['["never ends [[[[', false],
     ];
     for (const [text, expected] of texts) expect(isDeeperThan(text, 2), text).to.equal(expected);
+  });
+
+  it('[H1] [L12] one hello at a time; more than a few in a row: rate_limited, and the connection stays', async () => {
+    const a = await suite.client();
+    const body = { protocol: 1, clientId: a.clientId, incarnation: 'i', cursor: null, subscribe: [] };
+    const first = ['x', 'y'].map((incarnation) =>
+      a.request<HelloAck>('sync:hello', { ...body, incarnation }),
+    );
+    expect((await Promise.all(first)).map(codeOf)).to.deep.equal(['ok', 'invalid_message']);
+    const b = await suite.client();
+    const hello = (): Promise<HelloAck> => b.request('sync:hello', { ...body, protocol: 2 });
+    const codes = new Set<string>();
+    for (let i = 0; i < 20; i += 1) codes.add(codeOf(await hello()));
+    expect([...codes]).to.deep.equal(['unsupported_protocol', 'rate_limited']);
+    expect(b.socket.connected).to.equal(true);
+  });
+
+  it('[H9] who may neither read nor write anything gets no installation', async () => {
+    const codes = [];
+    for (const scopes of [['chat'], [], ['records:stoku:read'], ['admin']]) {
+      const a = await suite.client({ token: tokenFor({ scopes }) });
+      codes.push(
+        await a.hello({ subscribe: [] }).then(
+          () => 'ok',
+          (error: unknown) => (error as { code: string }).code,
+        ),
+      );
+    }
+    expect(codes).to.deep.equal(['forbidden', 'forbidden', 'ok', 'ok']);
+  });
+
+  it('[L12] 1,000 new installations of a principal a day; those it has go on', async () => {
+    const token = tokenFor({ id: 'many' });
+    const { clientId, incarnation } = await suite.greeted({ token });
+    await suite.gateway.db.sql(
+      `INSERT INTO sync_clients (tenant_id, client_id, incarnation, principal)
+       SELECT 1, gen_random_uuid(), 'i', principal FROM sync_clients, generate_series(1, 999) WHERE client_id = $1`,
+      [clientId],
+    );
+    const refused = await suite.greeted({ token }).catch((error: unknown) => error);
+    expect(refused).to.include({ code: 'rate_limited' });
+    await suite.greeted({ token, clientId, incarnation });
+    await suite.greeted();
+  });
+
+  it('[L12] a flood of subscribes: rate_limited, the connection stays, and few snapshots are begun', async () => {
+    const a = await suite.greeted();
+    const acks = await Promise.all(
+      Array.from({ length: 300 }, () =>
+        a.request<{ ok: true } | Refusal>('sync:subscribe', { collection: 'assets' }),
+      ),
+    );
+    const codes = acks.map(codeOf);
+    expect(new Set(codes)).to.deep.equal(new Set(['ok', 'rate_limited']));
+    expect(codes.filter((code) => code === 'ok').length).to.be.within(20, 40);
+    expect(await applied(a, asset('l12'))).to.be.a('number');
+  });
+
+  it('[CR3] lanes that wait at the gate take turns', async () => {
+    const gate = createGate(1);
+    const done: string[] = [];
+    const note = (name: string) => () => Promise.resolve(void done.push(name));
+    const lanes = [1, 1, 1, 1, 2, 2, 3];
+    await Promise.all(lanes.map((lane, i) => gate(note(`${lane}.${i}`), lane)));
+    expect(done).to.deep.equal(['1.0', '1.1', '2.4', '3.6', '1.2', '2.5', '1.3']);
   });
 });
