@@ -204,7 +204,7 @@ interface Watch {
  * capture table is read only after somebody wrote.
  */
 function createWatch(session: Session, { config, log }: AgentDeps): Watch {
-  const { database, ledger, backfill, store, drain } = session;
+  const { database, ledger, backfill, resender, store, drain } = session;
   const dataVersion = database.prepare('PRAGMA data_version');
   const schemaVersion = database.prepare('PRAGMA schema_version');
   let seenData: unknown;
@@ -227,7 +227,7 @@ function createWatch(session: Session, { config, log }: AgentDeps): Watch {
     },
     async step() {
       const version = valueOf(dataVersion.get());
-      const hasWork = version !== seenData && ledger.hasCaptured();
+      const hasWork = version !== seenData && (ledger.hasCaptured() || resender.hasRetries());
       if (valueOf(schemaVersion.get()) !== seenSchema) repair();
       if (!hasWork && backfill.state() === undefined) {
         seenData = version;

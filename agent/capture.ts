@@ -26,6 +26,11 @@ CREATE TABLE IF NOT EXISTS sluice_agent_pending (
 CREATE INDEX IF NOT EXISTS sluice_agent_pending_batch ON sluice_agent_pending (batch_id);
 CREATE TABLE IF NOT EXISTS sluice_agent_deferred (
   collection TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (collection, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sluice_agent_again (
+  batch_id TEXT PRIMARY KEY, first_id TEXT NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sluice_agent_recreated (
+  collection TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (collection, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sluice_agent_retry (batch_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sluice_agent_refused (
   n INTEGER PRIMARY KEY, at TEXT NOT NULL, act TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL,
   rows INTEGER NOT NULL, detail TEXT NOT NULL);

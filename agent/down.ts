@@ -5,6 +5,7 @@ import { replicaTable } from './capture.ts';
 import { toId } from './convert.ts';
 import type { DownRecord, TableWriter } from './down-tables.ts';
 import { createTableWriter } from './down-tables.ts';
+import type { Resender } from './resend.ts';
 import type { Ledger } from './ledger.ts';
 import { quoteName } from './literal.ts';
 import type { DownMapping, Mapping } from './mapping.ts';
@@ -27,6 +28,7 @@ export interface DownOptions {
   database: Database;
   ledger: Ledger;
   mapping: Mapping;
+  resender: Resender;
   partition: string;
   now: () => Date;
   /** False only in the test that must see what comes of it: changes are echoed. */
@@ -34,7 +36,7 @@ export interface DownOptions {
 }
 
 export function createDownTargets(options: DownOptions): DownTargets {
-  const { database, ledger, mapping } = options;
+  const { database, ledger, mapping, resender } = options;
   const { replicas, owned } = splitTargets(mapping);
   const fields = trackedFields(owned);
   const writer = createTableWriter(database, ledger, options.now);
@@ -73,9 +75,13 @@ export function createDownTargets(options: DownOptions): DownTargets {
       }),
     onSnapshotRecords: (records) => each(records, write),
     onDiscard: () => emptyReplicas(database, replicas),
-    onSettled: (settled) => {
-      for (const { batch, settlement } of settled)
+    // What it has not got, the centre does not have: it is to be created again.
+    onSnapshotEnd: () => ledger.forgetMissing([...new Set(mapping.down.map((one) => one.collection))]),
+    onSettled: (settled, _database, enqueue) => {
+      for (const { batch, settlement } of settled) {
         settleBatch({ ledger, fields, database }, batch, settlement);
+        for (const one of resender.settle(batch, settlement, enqueue)) track(one.batchId, one.mutations);
+      }
       applyDeferred();
     },
   };

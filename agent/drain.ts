@@ -10,6 +10,7 @@ import type { PlannedBatch } from './planner.ts';
 import { planUnits } from './planner.ts';
 import type { Unit } from './units.ts';
 import { groupUnits } from './units.ts';
+import type { Resender } from './resend.ts';
 
 /**
  * Moves captured rows into the outbox, in one local transaction: a kill leaves them in one place or in the other, never
@@ -24,6 +25,7 @@ export interface Drain {
   partition: string;
   backfill: Backfill;
   targets: DownTargets;
+  resender: Resender;
   now: () => Date;
 }
 
@@ -48,8 +50,9 @@ export function isOutboxFull(queue: number): boolean {
 
 /** One step. Throws what SQLite throws (busy, full); nothing has changed then. */
 export function drainOnce(drain: Drain): DrainResult {
-  const { ledger, store, backfill, targets } = drain;
+  const { ledger, store, backfill, targets, resender } = drain;
   return store.enqueueInTransaction(({ enqueue }) => {
+    for (const one of resender.takeRetries(enqueue)) targets.track(one.batchId, one.mutations);
     const captured = takeUnits(drain);
     const backfilling = backfill.state() !== undefined;
     // Only when nothing else waits: what was sold meanwhile must be known before older rows are looked at.

@@ -35,6 +35,8 @@ export interface Ledger {
   isKnown(collection: string, id: string): boolean;
   remember(collection: string, id: string): void;
   forget(collection: string, id: string): void;
+  /** After a snapshot of these collections: what is neither there nor on its way is not known any more. */
+  forgetMissing(collections: readonly string[]): void;
   isSeen(act: string, key: string): boolean;
   see(act: string, key: string): void;
   unsee(act: string, key: string): void;
@@ -144,7 +146,10 @@ function toCaptured(row: CaptureRow, layouts: Map<string, string[]>): CapturedRo
 
 function knownPart(
   sql: Sql,
-): Pick<Ledger, 'isKnown' | 'findData' | 'remember' | 'forget' | 'isSeen' | 'see' | 'unsee'> {
+): Pick<
+  Ledger,
+  'isKnown' | 'findData' | 'remember' | 'forget' | 'forgetMissing' | 'isSeen' | 'see' | 'unsee'
+> {
   return {
     isKnown(collection, id) {
       const select = `SELECT 1 FROM sluice_agent_known WHERE collection = ?1 AND id = ?2
@@ -164,6 +169,16 @@ function knownPart(
     },
     forget(collection, id) {
       sql('DELETE FROM sluice_agent_known WHERE collection = ? AND id = ?').run(collection, id);
+    },
+    forgetMissing(collections) {
+      const marks = collections.map(() => '?').join(', ');
+      sql(`DELETE FROM sluice_agent_known WHERE collection IN (${marks}) AND (collection, id) NOT IN (
+        SELECT collection, id FROM sluice_records
+        UNION ALL SELECT collection, id FROM sluice_agent_pending
+        UNION ALL SELECT m.value ->> 'collection', m.value ->> 'id'
+          FROM sluice_outbox o, json_each(o.body, '$.mutations') m WHERE m.value ->> 'op' = 'put')`).run(
+        ...collections,
+      );
     },
     isSeen: (act, key) =>
       sql('SELECT 1 FROM sluice_agent_seen WHERE act = ? AND key = ?').get(act, key) !== undefined,

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { addNumbers } from '../protocol/decimal.ts';
 import type { Mutation, RecordData } from '../protocol/sync.ts';
+import { batchIdOf } from './batch-id.ts';
 import { MappingFault, toFields, toId, toNumber, toWire } from './convert.ts';
 import type { CapturedRow, LocalRefusal } from './ledger.ts';
 import type { Row } from './literal.ts';
@@ -173,19 +173,29 @@ function ensureRecord(
   { id, row }: { id: string; row: Row },
 ): void {
   const { knowledge, plan, created } = planner;
-  const { collection, create } = mapping;
+  const { collection } = mapping;
   if (knowledge.isKnown(collection, id)) return;
-  const data = {
-    ...create.constants,
-    ...toFields(create.fields, row),
-    ...lookUp(knowledge, create.lookup, row),
-  };
+  const data = creationOf(knowledge, mapping, row);
   plan.creates.push({ collection, id, op: 'put', partition: knowledge.partition, data });
   created.set(`${collection}\n${id}`, data);
   knowledge.remember(collection, id);
 }
 
-function lookUp(knowledge: Knowledge, lookup: MovementsMapping['create']['lookup'], row: Row): RecordData {
+/** What the record of a movement begins with. */
+export function creationOf(
+  knowledge: Pick<Knowledge, 'lookup'>,
+  { create }: MovementsMapping,
+  row: Row,
+): RecordData {
+  const looked = lookUp(knowledge, create.lookup, row);
+  return { ...create.constants, ...toFields(create.fields, row), ...looked };
+}
+
+function lookUp(
+  knowledge: Pick<Knowledge, 'lookup'>,
+  lookup: MovementsMapping['create']['lookup'],
+  row: Row,
+): RecordData {
   if (!lookup) return {};
   const on = Object.fromEntries(
     Object.entries(lookup.on).map(([theirs, ours]) => [theirs, row[ours] ?? null]),
@@ -248,13 +258,6 @@ function removalOf({ knowledge }: Planner, { mapping, row }: RecordUnit): Mutati
 function batchOf(unit: Unit, mutations: Mutation[], rows: readonly CapturedRow[]): PlannedBatch {
   const batchId = batchIdOf(`${rows[0]?.token ?? ''} ${unit.kind} ${unit.mapping.name}`);
   return { batchId, mutations, act: unit.mapping.name, key: keyTextOf(unit), rows: rows.length };
-}
-
-/** A UUID (version 8) made of the capture's own random name, so that a restored copy gives the same act the same one. */
-function batchIdOf(name: string): string {
-  const hex = createHash('sha256').update(name).digest('hex');
-  const variant = ((parseInt(hex.slice(16, 17), 16) & 3) | 8).toString(16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 function refusalOf(unit: Unit, reason: string, detail: string): LocalRefusal {

@@ -1,6 +1,7 @@
 import type { SyncState } from '../sdk/types.ts';
 import type { Log } from './log.ts';
 import type { Session } from './session.ts';
+import { offenderOf } from './offender.ts';
 import type { AgentStatus } from './status.ts';
 import { writeStatus } from './status.ts';
 
@@ -22,6 +23,8 @@ export interface ReporterDeps {
   now: () => Date;
 }
 
+/** The gateway takes nothing, for a reason that should pass. */
+const PUSH_FAILING = 'push_failing';
 const HEARTBEAT_MS = 5_000;
 /** A fault that stays is not logged again before this. */
 const REPEAT_MS = 60_000;
@@ -54,20 +57,20 @@ class FileReporter implements Reporter {
     session.client.on('state', (state) => this.#tellState(state));
     session.client.on('verdict', ({ outcome, batch, verdict, error }) => {
       this.#lastPushAt = now().toISOString();
+      if (this.#lastError?.startsWith(PUSH_FAILING)) this.#lastError = null;
       const harmless = batch.atomic === false && outcome === 'conflict';
+      const offender = offenderOf(batch, verdict);
+      const details = { batchId: batch.batchId, outcome, code: error?.code, ...offender };
+      const as = session.resender.findSuccessor(batch.batchId);
+      if (as !== undefined) {
+        log.warn('batch_sent_again', { ...details, as });
+        return;
+      }
       this.#counts[outcome === 'applied' || harmless ? 'applied' : 'refused'] += 1;
-      if (outcome === 'applied' || harmless) return;
-      const bad = verdict?.results.find(
-        (result) => result.code !== undefined && result.code !== 'batch_refused',
-      );
-      const { collection, id } = batch.mutations[0] ?? {};
-      log.warn('batch_refused', {
-        batchId: batch.batchId,
-        outcome,
-        code: bad?.code ?? error?.code,
-        collection,
-        id,
-      });
+      if (outcome !== 'applied' && !harmless) log.warn('batch_refused', details);
+    });
+    session.client.on('stalled', ({ code, message }) => {
+      this.fault(PUSH_FAILING, new Error(`${code}: ${message}`));
     });
     session.client.on('identity', ({ reason }) => log.warn('new_incarnation', { reason }));
     session.client.on('reset', ({ reason }) => log.warn('replica_reset', { reason }));

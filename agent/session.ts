@@ -16,6 +16,8 @@ import type { Drain } from './drain.ts';
 import { AgentError, EXIT } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedger } from './ledger.ts';
+import type { Resender } from './resend.ts';
+import { createResender } from './resend.ts';
 import type { Log } from './log.ts';
 
 /** Everything that hangs on one opened ERP file: made anew when the file is replaced. */
@@ -23,6 +25,7 @@ export interface Session {
   database: Database;
   ledger: Ledger;
   backfill: Backfill;
+  resender: Resender;
   store: FileStore;
   client: SyncClient;
   drain: Drain;
@@ -50,16 +53,19 @@ export async function openSession(deps: SessionDeps): Promise<Session> {
     const ledger = createLedger(database);
     const backfill = createBackfill(database, config.mapping, ledger);
     const { mapping, partition } = config;
-    const targets = createDownTargets({ database, ledger, mapping, partition, now, ...guardOf(deps) });
+    const resender = createResender({ database, ledger, mapping, partition });
+    const given = { database, ledger, resender, mapping, partition, now, ...guardOf(deps) };
+    const targets = createDownTargets(given);
     const store = await openStore(deps, database, targets);
     const client = createClient(deps, store);
     return {
       database,
       ledger,
       backfill,
+      resender,
       store,
       client,
-      drain: { ledger, store, mapping, partition, backfill, targets, now },
+      drain: { ledger, store, mapping, partition, backfill, targets, resender, now },
       file: fileIdentity(config.database),
       async close() {
         await client.close();

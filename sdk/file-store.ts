@@ -43,10 +43,11 @@ export interface FileStoreHooks {
   onDiscard?: (database: Database) => void;
   /** After the last page: `sluice_records` is complete; local rows that are not in it are gone at the centre. */
   onSnapshotEnd?: (database: Database) => void;
-  /** Batches leave the outbox with their verdicts. */
+  /** Batches leave the outbox with their verdicts; others may be put there in the same transaction. */
   onSettled?: (
     settled: readonly { batch: QueuedBatch; settlement: Settlement }[],
     database: Database,
+    enqueue: EnqueueTransaction['enqueue'],
   ) => void;
 }
 
@@ -178,7 +179,7 @@ class SqliteStore implements FileStore {
           if (entry) tables.insertInbox(entry);
           settled.push({ batch, settlement });
         }
-        this.#options.onSettled?.(settled, this.database);
+        this.#options.onSettled?.(settled, this.database, (batch) => this.#add(tables, batch));
         return settled.map(({ batch }) => batch);
       }),
     );

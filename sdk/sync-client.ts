@@ -299,6 +299,7 @@ class StoreSyncClient implements SyncClient {
         this.#link.drop(new SluiceError('protocol', `new incarnation: ${reason}`));
       },
       onVerdict: (verdict) => this.#finish(verdict),
+      onStalled: (stall) => this.#events.emit('stalled', stall),
       onError: (error) => this.#events.emit('error', error),
     });
   }

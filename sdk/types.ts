@@ -107,6 +107,8 @@ export interface SyncEvents {
   /** The gateway said that it will close the connection. */
   closing: { code: string; message: string; retryAfterMs?: number };
   revoked: { code: string };
+  /** Pushes are refused again and again for reasons that pass; told from the third refusal in a row on. */
+  stalled: { code: string; message: string; refusals: number };
   /** A message the engine has no use for itself (`config:changed`, …). */
   message: { event: string; body: unknown };
   /** Nothing is lost by it; the engine goes on. */

@@ -24,6 +24,8 @@ export interface UploaderDeps {
   renewIdentity(reason: string): Promise<void>;
   onVerdict(verdict: BatchVerdict): void;
   onError(error: Error): void;
+  /** Several refusals in a row that should have passed. */
+  onStalled(stall: { code: string; message: string; refusals: number }): void;
 }
 
 export interface Uploader {
@@ -38,6 +40,9 @@ export interface Uploader {
 
 /** The gateway will never take these as they are: they would block the queue for ever. */
 const UNSENDABLE = new Set(['invalid_message', 'invalid_request', 'invalid_json', 'payload_too_large']);
+
+/** One or two refusals in a row are everyday. */
+const TELL_AFTER = 3;
 
 export function createUploader(deps: UploaderDeps): Uploader {
   return new OutboxUploader(deps);
@@ -182,6 +187,8 @@ class OutboxUploader implements Uploader {
     if (code === 'hello_required') throw new SluiceError('protocol', error.message);
     if (error.retry === 'auth') return this.#authenticate(batch, error);
     if (error.retry === 'never') this.#deps.onError(new ConnectRefused(code, error.message));
+    const refusals = this.#stalls + 1;
+    if (refusals >= TELL_AFTER) this.#deps.onStalled({ code, message: error.message, refusals });
     this.#pause(batch, { slow: error.retry === 'never', advisedMs: retryAfterMs });
   }
 
