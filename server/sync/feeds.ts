@@ -18,7 +18,13 @@ export interface PollBounds {
   maxMs: number;
 }
 
-export function createFeeds(deps: FeedDeps & { poll?: PollBounds | undefined }): Feeds {
+interface FeedsDeps extends FeedDeps {
+  poll?: PollBounds | undefined;
+  /** The tenant's log in the database is another one than was followed. */
+  onReplaced: (tenantId: number) => void;
+}
+
+export function createFeeds(deps: FeedsDeps): Feeds {
   const feeds = new Map<number, Promise<Feed>>();
   const started = new Map<number, Feed>();
   const listeners = new Map<number, Set<SegmentListener>>();
@@ -46,6 +52,7 @@ export function createFeeds(deps: FeedDeps & { poll?: PollBounds | undefined }):
       feeds.delete(tenantId);
       started.delete(tenantId);
       feed.retire();
+      deps.onReplaced(tenantId);
     },
     async refollow() {
       for (const [tenantId, heard] of listeners)

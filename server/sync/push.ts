@@ -38,6 +38,8 @@ export interface Pusher {
    * principal and the request's own identity, so that no other principal can have it.
    */
   write(origin: WriteOrigin, batch: Write): Promise<PushVerdict>;
+  /** Forgets what is remembered of a tenant between groups: its database is another one. */
+  forget(tenantId: number): void;
   /** Batches waiting or running. */
   readonly waiting: number;
   /** Resolves when nothing is waiting or running. */
@@ -47,10 +49,12 @@ export interface Pusher {
 /** Creates the write path: one queue a tenant, each working in commit groups (docs/PROTOCOL.md, "Group commit"). */
 export function createPusher(deps: PushDeps): Pusher {
   const queues = new Map<number, GroupQueue<Submission, PushVerdict>>();
+  const writers = new Map<number, Writer>();
   const queueOf = (tenantId: number): GroupQueue<Submission, PushVerdict> => {
     const known = queues.get(tenantId);
     if (known) return known;
     const writer = { deps, tenantId, positions: new Map<string, ClientPosition>(), cache: new RecordCache() };
+    writers.set(tenantId, writer);
     const queue = new GroupQueue((group: Submission[]) => runGroup(writer, group));
     queues.set(tenantId, queue);
     return queue;
@@ -60,6 +64,7 @@ export function createPusher(deps: PushDeps): Pusher {
   return {
     push: async (origin, batch) => await submit(toSubmission(origin, batch)),
     write: async (origin, batch) => await submit(toWriteSubmission(origin, batch)),
+    forget: (tenantId) => forget(writers.get(tenantId)),
     get waiting() {
       return [...queues.values()].reduce((sum, queue) => sum + queue.waiting, 0);
     },
@@ -98,8 +103,7 @@ async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdi
     try {
       done = await commitGroup(writer, group, { locked: attempt > 1, stored });
     } catch (error) {
-      writer.positions.clear();
-      writer.cache.clear();
+      forget(writer);
       if (error instanceof AppError || isUnavailable(error)) return group.map(() => unavailable(error));
       if (error instanceof TooMuchAtOnce) return await bisect(writer, group, error);
       const { code = '' } = error as { code?: string };
@@ -261,6 +265,11 @@ async function findPositions(
     positions.set(key, position);
   }
   return positions;
+}
+
+function forget(writer: Writer | undefined): void {
+  writer?.positions.clear();
+  writer?.cache.clear();
 }
 
 function remember({ positions }: Writer, { advances }: Judgement): void {

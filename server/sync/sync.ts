@@ -95,6 +95,7 @@ export function createSync(deps: SyncDeps): Sync {
     emitToRoom: deps.emitToRoom,
     read: createGate(CONCURRENT_READS),
     poll: deps.poll,
+    onReplaced: (tenantId) => pusher.forget(tenantId),
   });
   const { follow } = feeds;
   const greet = createGate(CONCURRENT_HELLOS);

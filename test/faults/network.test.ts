@@ -71,11 +71,11 @@ describe('faults: the network', () => {
     cleanUp.push(() => subscriber.close());
     await stalled.hello({ subscribe: [] });
     await other.hello({ subscribe: [{ collection: 'assets' }] });
-    await stalled.push([asset('large', 'x'.repeat(200_000))]);
+    await stalled.push([asset('large', 'x'.repeat(60_000))]);
     await until('the subscriber', () => subscriber.cursor !== null);
     weather.stall = true;
     await pause(60);
-    // each small patch is answered by a conflict of 200 KB that nobody reads
+    // each small put is answered by a conflict of 60 KB that nobody reads
     const before = process.memoryUsage().rss;
     for (let i = 0; i < 600; i += 1)
       stalled.socket.emit(
