@@ -46,7 +46,7 @@ export interface Installation {
 /** Makes tables and triggers, or repairs them. Run inside a transaction. */
 export function install(database: Database, mapping: Mapping): Installation {
   const fresh = !isInstalled(database);
-  database.exec(TABLES);
+  createAgentTables(database);
   createReplicaTables(database, mapping);
   const wanted = wantedTriggers(database, mapping);
   const present = presentTriggers(database);
@@ -59,6 +59,11 @@ export function install(database: Database, mapping: Mapping): Installation {
     triggers += 1;
   }
   return { fresh, triggers };
+}
+
+/** Those that an earlier version of the agent did not have, too. */
+export function createAgentTables(database: Database): void {
+  database.exec(TABLES);
 }
 
 export function isInstalled(database: Database): boolean {

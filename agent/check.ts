@@ -2,9 +2,11 @@ import { ApiError } from '../sdk/errors.ts';
 import type { TokenSource } from '../sdk/types.ts';
 import { findSchemaFaults, isInstalled } from './capture.ts';
 import type { AgentConfig } from './config.ts';
+import { inspectConfig, invalidConfig } from './config.ts';
 import { openErp } from './database.ts';
 import type { ExitCode } from './errors.ts';
 import { AgentError, EXIT, sqliteFaultOf } from './errors.ts';
+import type { Mapping } from './mapping.ts';
 
 /** `agent check`: everything that can be found out before the agent is run. */
 
@@ -14,9 +16,35 @@ export interface CheckResult {
   details: string[];
 }
 
+const BUSY_MS = 2_500;
+
 export interface CheckReport {
   exitCode: ExitCode;
   results: CheckResult[];
+}
+
+/**
+ * The configuration. Throws AgentError 78 with every fault at once: those of the file, and what is to be seen of the
+ * database and the mapping in spite of them.
+ */
+export function loadChecked(path: string): AgentConfig {
+  const { faults, config, database, mapping } = inspectConfig(path);
+  if (config) return config;
+  if (database !== undefined) faults.push(...databaseFaults(database, mapping));
+  throw invalidConfig(path, faults);
+}
+
+function databaseFaults(path: string, mapping: Mapping | undefined): string[] {
+  try {
+    const database = openErp(path, { busyTimeoutMs: BUSY_MS, readOnly: true });
+    try {
+      return mapping ? findSchemaFaults(database, mapping).map((fault) => `mapping: ${fault}`) : [];
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    return [`database: ${error instanceof Error ? error.message : String(error)}`];
+  }
 }
 
 export async function checkAgent(config: AgentConfig, tokens: TokenSource): Promise<CheckReport> {

@@ -5,7 +5,7 @@ import type { TokenSource } from '../sdk/types.ts';
 import { SLUICE_VERSION } from '../protocol/version.ts';
 import { startAgent } from './agent.ts';
 import { isInstalled, uninstall } from './capture.ts';
-import { checkAgent } from './check.ts';
+import { checkAgent, loadChecked } from './check.ts';
 import type { AgentConfig } from './config.ts';
 import { loadConfig } from './config.ts';
 import { inTransaction, openErp } from './database.ts';
@@ -15,7 +15,7 @@ import { createLedger } from './ledger.ts';
 import { acquireLock, lockPath } from './lock.ts';
 import type { TextStream } from './log.ts';
 import { createLog } from './log.ts';
-import { dismissInbox, readInbox, readReport } from './look.ts';
+import { dismissInbox, readInbox, readReport, requestRetry } from './look.ts';
 import { printCheck, printInbox, printReport } from './print.ts';
 import { prepareDatabase } from './session.ts';
 import { removeStatus } from './status.ts';
@@ -34,6 +34,7 @@ interface Options {
   json?: true;
   force?: true;
   dismiss?: string;
+  retry?: string;
 }
 
 type Action = (deps: CommandDeps, config: AgentConfig, options: Options) => Promise<ExitCode> | ExitCode;
@@ -57,7 +58,10 @@ const COMMANDS: { name: string; description: string; action: Action; options?: [
     name: 'inbox',
     description: 'show what was refused',
     action: inbox,
-    options: [['--dismiss <entry>', 'take out a batchId, or the number of an entry refused here']],
+    options: [
+      ['--dismiss <entry>', 'take out a batchId, or the number of an entry refused here'],
+      ['--retry <batchId>', 'send a batch that the gateway refused again, under a new batchId'],
+    ],
   },
   { name: 'check', description: 'validate configuration, database, mapping and login', action: check },
   { name: 'install', description: 'install tables and triggers (run does it too)', action: installCapture },
@@ -86,7 +90,10 @@ function createProgram(deps: CommandDeps, exit: (code: ExitCode) => void): Comma
       .requiredOption('-c, --config <file>', 'the configuration (docs/AGENT.md)')
       .option('--json', 'JSON instead of text');
     for (const [flags, help] of options) command.option(flags, help);
-    command.action(async (given: Options) => exit(await action(deps, loadConfig(given.config), given)));
+    command.action(async (given: Options) => {
+      const config = name === 'check' ? loadChecked(given.config) : loadConfig(given.config);
+      exit(await action(deps, config, given));
+    });
   }
   return program;
 }
@@ -115,6 +122,7 @@ async function status({ stdout }: CommandDeps, config: AgentConfig, { json }: Op
 
 async function inbox({ stdout }: CommandDeps, config: AgentConfig, options: Options): Promise<ExitCode> {
   if (options.dismiss !== undefined) dismissInbox(config, options.dismiss);
+  if (options.retry !== undefined) requestRetry(config, options.retry);
   const found = await readInbox(config);
   stdout.write(options.json ? `${JSON.stringify(found)}\n` : printInbox(found));
   return EXIT.ok;
@@ -175,7 +183,7 @@ function hasUnpushed(database: ReturnType<typeof openErp>): boolean {
 
 function report({ stderr }: CommandDeps, error: unknown, json: boolean): ExitCode {
   // Commander has said it already; help and version are no faults.
-  if (isCommanderError(error)) return error.exitCode === 0 ? EXIT.ok : EXIT.fault;
+  if (isCommanderError(error)) return exitCodeOf(error);
   const message = error instanceof Error ? error.message : String(error);
   const faults = error instanceof AgentError ? error.faults : [];
   if (json) stderr.write(`${JSON.stringify({ error: message, faults })}\n`);
@@ -183,6 +191,20 @@ function report({ stderr }: CommandDeps, error: unknown, json: boolean): ExitCod
   return error instanceof AgentError ? error.exitCode : EXIT.fault;
 }
 
-function isCommanderError(error: unknown): error is { exitCode: number } {
+/** Without a configuration nothing can be run: that is its fault, not the command's. */
+function exitCodeOf({ code, exitCode, message }: CommanderError): ExitCode {
+  if (exitCode === 0) return EXIT.ok;
+  const isMissing =
+    code === 'commander.missingMandatoryOptionValue' || /--config.*argument missing/.test(message);
+  return isMissing ? EXIT.configuration : EXIT.fault;
+}
+
+interface CommanderError {
+  code: string;
+  exitCode: number;
+  message: string;
+}
+
+function isCommanderError(error: unknown): error is CommanderError {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
 }

@@ -22,6 +22,12 @@ const file = z.strictObject({
   mapping,
 });
 
+const secretPart = z.object({
+  clientSecret: file.shape.clientSecret,
+  clientSecretEnv: file.shape.clientSecretEnv,
+  clientSecretFile: file.shape.clientSecretFile,
+});
+
 export interface AgentConfig {
   path: string;
   gateway: string;
@@ -46,30 +52,62 @@ export function environment(): Environment {
 
 /** Reads and checks the configuration file. Throws AgentError 78 with every fault at once. */
 export function loadConfig(path: string, env: Environment = environment()): AgentConfig {
-  const parsed = file.safeParse(readJson(path));
-  if (!parsed.success) {
-    const faults = faultsOf(parsed.error).map((fault) => `${fault.path || '(file)'}: ${fault.message}`);
-    throw invalid(path, faults);
-  }
-  const { clientSecret: _given, clientSecretEnv: _env, clientSecretFile: _file, ...rest } = parsed.data;
+  const { faults, config } = inspectConfig(path, env);
+  if (!config) throw invalidConfig(path, faults);
+  return config;
+}
+
+export interface Inspection {
+  faults: string[];
+  /** When there is no fault. */
+  config?: AgentConfig;
+  /** What can be looked at all the same. */
+  database?: string;
+  mapping?: Mapping;
+}
+
+/** Everything that is wrong with a configuration file: its members, its mapping and its secret. */
+export function inspectConfig(path: string, env: Environment = environment()): Inspection {
+  const given = readJson(path);
+  const parsed = file.safeParse(given);
   const base = dirname(resolve(path));
-  const faults: string[] = [];
-  const clientSecret = findSecret(parsed.data, { env, base }, faults);
-  faults.push(...mappingFaults(parsed.data.mapping));
-  if (faults.length > 0 || clientSecret === undefined) throw invalid(path, faults);
-  return { ...rest, path: resolve(path), database: resolve(base, rest.database), clientSecret };
+  const faults = parsed.success
+    ? []
+    : faultsOf(parsed.error).map((fault) => `${fault.path || '(file)'}: ${fault.message}`);
+  const secret = secretPart.safeParse(given);
+  const clientSecret = secret.success ? findSecret(secret.data, { env, base }, faults) : undefined;
+  const parts = partsOf(given);
+  if (parts.mapping) faults.push(...mappingFaults(parts.mapping));
+  const database = parts.database === undefined ? {} : { database: resolve(base, parts.database) };
+  const found = { ...parts, ...database, faults };
+  if (!parsed.success || clientSecret === undefined || faults.length > 0) return found;
+  const { clientSecret: _given, clientSecretEnv: _env, clientSecretFile: _file, ...rest } = parsed.data;
+  const config = { ...rest, path: resolve(path), database: resolve(base, rest.database), clientSecret };
+  return { ...found, config };
+}
+
+function partsOf(given: unknown): { database?: string; mapping?: Mapping } {
+  const { database } = z
+    .looseObject({ database: z.string().min(1).optional().catch(undefined) })
+    .catch({})
+    .parse(given);
+  const mapped = z.looseObject({ mapping }).safeParse(given);
+  return {
+    ...(database === undefined ? {} : { database }),
+    ...(mapped.success ? { mapping: mapped.data.mapping } : {}),
+  };
 }
 
 function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as unknown;
   } catch (error) {
-    throw invalid(path, [error instanceof Error ? error.message : String(error)]);
+    throw invalidConfig(path, [error instanceof Error ? error.message : String(error)]);
   }
 }
 
 function findSecret(
-  { clientSecret, clientSecretEnv, clientSecretFile }: z.infer<typeof file>,
+  { clientSecret, clientSecretEnv, clientSecretFile }: z.infer<typeof secretPart>,
   { env, base }: { env: Environment; base: string },
   faults: string[],
 ): string | undefined {
@@ -123,6 +161,6 @@ function mappingFaults(given: Mapping): string[] {
   return faults;
 }
 
-function invalid(path: string, faults: readonly string[]): AgentError {
+export function invalidConfig(path: string, faults: readonly string[]): AgentError {
   return new AgentError(EXIT.configuration, `The configuration ${path} is not valid.`, faults);
 }

@@ -1,5 +1,6 @@
 import { addNumbers } from '../protocol/decimal.ts';
 import type { Mutation, RecordData } from '../protocol/sync.ts';
+import { recordIdOf } from './business-key.ts';
 import { batchIdOf } from './batch-id.ts';
 import { MappingFault, toFields, toId, toNumber, toWire } from './convert.ts';
 import type { CapturedRow, LocalRefusal } from './ledger.ts';
@@ -49,7 +50,7 @@ export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
       else planRecord(planner, unit);
     } catch (error) {
       if (!(error instanceof MappingFault)) throw error;
-      plan.refusals.push(refusalOf(unit, 'unmappable', error.message));
+      plan.refusals.push(refusalOf(knowledge, unit, { reason: 'unmappable', detail: error.message }));
     }
   }
   return plan;
@@ -71,9 +72,9 @@ function planAct(planner: Planner, unit: ActUnit): void {
   if (stage === 'later') return;
   const mutations = stage === 'new' ? headMutations(mapping, knowledge.partition, { head, rows }) : [];
   if (stage === 'sent' && changesRecord(unit))
-    plan.refusals.push(refusalOf(unit, 'already_sent', ALREADY_SENT));
+    plan.refusals.push(refusalOf(knowledge, unit, { reason: 'already_sent', detail: ALREADY_SENT }));
   for (const movements of mapping.movements) mutations.push(...movementMutations(planner, movements, rows));
-  if (mutations.length > 0) plan.batches.push(batchOf(unit, mutations, rows));
+  if (mutations.length > 0) plan.batches.push(batchOf(knowledge, unit, { mutations, rows }));
 }
 
 /** Where an act stands, and remembers that it was seen. A deleted head's key may come again for another act. */
@@ -208,10 +209,10 @@ function lookUp(
 function planRecord(planner: Planner, unit: RecordUnit): void {
   const { mapping, row } = unit;
   const mutation = row.new ? writeOf(planner, unit, row.new) : removalOf(planner, unit);
-  if (row.new) planner.knowledge.see(mapping.name, keyTextOf(unit));
+  if (row.new) planner.knowledge.see(mapping.name, keyOf(mapping.key, row.new));
   if (!mutation) return;
   if (mutation.op === 'put' && mapping.shared) planner.plan.creates.push(mutation);
-  else planner.plan.batches.push(batchOf(unit, [mutation], [row]));
+  else planner.plan.batches.push(batchOf(planner.knowledge, unit, { mutations: [mutation], rows: [row] }));
 }
 
 function writeOf(planner: Planner, unit: RecordUnit, after: Row): Mutation | undefined {
@@ -255,17 +256,21 @@ function removalOf({ knowledge }: Planner, { mapping, row }: RecordUnit): Mutati
     : undefined;
 }
 
-function batchOf(unit: Unit, mutations: Mutation[], rows: readonly CapturedRow[]): PlannedBatch {
+function batchOf(
+  knowledge: Knowledge,
+  unit: Unit,
+  { mutations, rows }: { mutations: Mutation[]; rows: readonly CapturedRow[] },
+): PlannedBatch {
   const batchId = batchIdOf(`${rows[0]?.token ?? ''} ${unit.kind} ${unit.mapping.name}`);
-  return { batchId, mutations, act: unit.mapping.name, key: keyTextOf(unit), rows: rows.length };
+  const act = unit.mapping.name;
+  return { batchId, mutations, act, key: recordIdOf(knowledge, unit), rows: rows.length };
 }
 
-function refusalOf(unit: Unit, reason: string, detail: string): LocalRefusal {
+function refusalOf(
+  knowledge: Knowledge,
+  unit: Unit,
+  why: Pick<LocalRefusal, 'reason' | 'detail'>,
+): LocalRefusal {
   const rows = unit.kind === 'act' ? unit.rows.length : 1;
-  return { act: unit.mapping.name, key: keyTextOf(unit), reason, rows, detail };
-}
-
-function keyTextOf(unit: Unit): string {
-  if (unit.kind === 'act') return unit.key;
-  return keyOf(unit.mapping.key, unit.row.new ?? unit.row.old ?? {});
+  return { act: unit.mapping.name, key: recordIdOf(knowledge, unit), rows, ...why };
 }

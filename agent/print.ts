@@ -1,7 +1,7 @@
 import type { CheckReport } from './check.ts';
 import type { InboxEntry } from '../sdk/store.ts';
+import { offenderOf } from './offender.ts';
 import type { AgentReport, InboxReport } from './look.ts';
-import type { AgentStatus } from './status.ts';
 
 /** What the commands show to people; with --json they print the objects themselves. */
 
@@ -14,7 +14,11 @@ export function printReport(report: AgentReport): string {
     ['agent', report.running ? `running${agent ? `, pid ${agent.pid}, ${agent.state}` : ''}` : 'not running'],
     ['to push', `${report.captured} rows captured, ${report.queue} batches queued${backfillOf(report)}`],
     ['inbox', `${inbox.gateway} refused by the gateway, ${inbox.local} refused here`],
-    ...(agent ? lastWords(agent) : []),
+    ...(agent
+      ? [['last push', agent.lastPushAt ?? 'none since it was started'] satisfies [string, string]]
+      : []),
+    ['position', positionOf(report)],
+    ...(agent?.lastError ? [['last error', agent.lastError] satisfies [string, string]] : []),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
@@ -24,12 +28,11 @@ function backfillOf({ agent }: AgentReport): string {
   return agent?.backfill ? ` (older rows: ${agent.backfill.done} of ${agent.backfill.total})` : '';
 }
 
-function lastWords({ lastPushAt, version, head, lastError }: AgentStatus): [string, string][] {
-  return [
-    ['last push', lastPushAt ?? 'none since it was started'],
-    ['position', `${version ?? 'unknown'} of ${head ?? 'unknown'}`],
-    ...(lastError === null ? [] : [['last error', lastError] satisfies [string, string]]),
-  ];
+/** The head is known only while it runs. */
+function positionOf({ running, agent, version }: AgentReport): string {
+  if (version === null) return 'nothing applied yet';
+  const head = running ? agent?.head : undefined;
+  return head === null || head === undefined ? `${version}` : `${version} of ${head}`;
 }
 
 export function printInbox({ gateway, local }: InboxReport): string {
@@ -42,13 +45,13 @@ export function printInbox({ gateway, local }: InboxReport): string {
 }
 
 function printEntry({ batch, outcome, verdict, error, at }: InboxEntry): string {
-  const results = verdict?.results ?? [];
-  const place = results.findIndex((one) => one.code !== undefined && one.code !== 'batch_refused');
-  const fault = results[place] ?? error;
-  const mutation = batch.mutations[Math.max(0, place)];
+  const fault = verdict?.results.find(({ code }) => code !== undefined && code !== 'batch_refused') ?? error;
+  const { collection, id } = offenderOf(batch, verdict);
   const why = [fault?.code, fault?.path, fault?.message].filter((part) => part !== undefined).join(' ');
-  const record = mutation ? `${mutation.collection}/${mutation.id}` : '';
-  return `${at}  ${batch.batchId}  ${outcome}  ${record}: ${why}\n`;
+  const [first] = batch.mutations;
+  const isOther = first?.collection !== collection || first?.id !== id;
+  const offender = isOther ? ` (because of ${collection} ${id})` : '';
+  return `${at}  ${batch.batchId}  ${outcome}  ${first?.collection} ${first?.id}${offender}: ${why}\n`;
 }
 
 export function printCheck({ results }: CheckReport): string {

@@ -3,7 +3,7 @@ import type { Log } from './log.ts';
 import type { Session } from './session.ts';
 import { offenderOf } from './offender.ts';
 import type { AgentStatus } from './status.ts';
-import { writeStatus } from './status.ts';
+import { versionOf, writeStatus } from './status.ts';
 
 /** Keeps the status file and the log lines of a running agent. */
 export interface Reporter {
@@ -184,9 +184,3 @@ const NOTHING = {
   cursor: null,
   identity: null,
 };
-
-/** For people and scripts to look at, never to act upon: a cursor is the gateway's own business. */
-function versionOf(cursor: string | null): number | null {
-  const match = /^[0-9a-f]{8}\.([0-9a-z]{1,11})\./.exec(cursor ?? '');
-  return match?.[1] === undefined ? null : parseInt(match[1], 36);
-}

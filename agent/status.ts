@@ -61,3 +61,9 @@ export function findStatus(database: string): AgentStatus | undefined {
 export function removeStatus(database: string): void {
   rmSync(statusPath(database), { force: true });
 }
+
+/** For people and scripts to look at, never to act upon: a cursor is the gateway's own business. */
+export function versionOf(cursor: string | null): number | null {
+  const match = /^[0-9a-f]{8}\.([0-9a-z]{1,11})\./.exec(cursor ?? '');
+  return match?.[1] === undefined ? null : parseInt(match[1], 36);
+}

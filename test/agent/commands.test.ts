@@ -55,6 +55,21 @@ describe('agent: commands', () => {
     expect(out).to.contain('no table purchase_orders');
   });
 
+  it('check names faults of the file, the secret and the database at once', async () => {
+    rmSync(join(folder, 'branch.secret'));
+    Object.assign(config, { gateway: 'nowhere', mapping: undefined });
+    expect(await agent('check')).to.equal(78);
+    for (const word of ['gateway', 'mapping', 'branch.secret', 'There is no database'])
+      expect(err).to.contain(word);
+  });
+
+  it('no configuration, or none there: 78', async () => {
+    const deps = { stdout: { write: () => 0 }, stderr: { write: () => 0 }, onStop: () => undefined };
+    expect(await runCommand(deps, ['check'])).to.equal(78);
+    expect(await runCommand(deps, ['check', '--config'])).to.equal(78);
+    expect(await runCommand(deps, ['check', '--config', join(folder, 'none.json')])).to.equal(78);
+  });
+
   it('status and inbox look in from outside, while it runs and after', async () => {
     const gateway = await startSyncGateway();
     config['gateway'] = gateway.url;
@@ -68,7 +83,11 @@ describe('agent: commands', () => {
     expect(report.agent.state).to.equal('live');
     stop();
     expect(await running).to.equal(0);
-    expect(await ask('status')).to.deep.include({ running: false });
+    const after = await ask<{ version: number }>('status');
+    expect(after).to.include({ running: false }).and.have.property('version').that.is.above(0);
+    out = '';
+    await agent('status');
+    expect(out).to.match(new RegExp(`position +${after.version}\n`));
     expect(await ask('inbox')).to.deep.equal({ gateway: [], local: [] });
     erp.close();
     await gateway.close();

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
+import { readInbox, requestRetry } from '../../agent/look.ts';
+import { printInbox } from '../../agent/print.ts';
 import { offenderOf } from '../../agent/offender.ts';
 import { sellInvoice } from '../../demo/retail/erp.ts';
 import { systemClock } from '../../sdk/clock.ts';
 import type { Clock } from '../../sdk/types.ts';
-import { startSyncGateway, until } from '../support/sync-gateway.ts';
+import { startSyncGateway, tokenFor, until } from '../support/sync-gateway.ts';
 import type { SyncGateway } from '../support/sync-gateway.ts';
 import type { Branch } from './support.ts';
 import { createBranch, invoice, item, recordsAt, sellMany, settled } from './support.ts';
@@ -82,6 +84,25 @@ describe('agent: a gateway that knows nothing of it, or takes nothing', () => {
     await gateway.db.syncPool.query('ALTER TABLE gone RENAME TO records');
     await settled(gateway, agent);
     expect((await agent.status()).lastError).to.equal(null);
+  });
+
+  it('[P5] an entry of the inbox names the invoice, and is sent again when somebody asks for it', async () => {
+    const token = tokenFor({ id: 'tirana', partitions: ['durres'] });
+    const elsewhere = branch.start({ tokens: { getAccessToken: () => Promise.resolve(token) } });
+    sellInvoice(branch.erp, invoice('R-5', [item('A', 2)]));
+    await until('the refusal', async () => (await elsewhere.status()).inbox.gateway === 2);
+    const { gateway: entries } = await readInbox(branch.config);
+    expect(printInbox({ gateway: entries, local: [] })).to.contain('fatura tirana/R-5: forbidden_partition');
+    await branch.stop();
+    const agent = branch.start();
+    await settled(gateway, agent);
+    // The sale alone: the record that its movement needs is created with it.
+    requestRetry(branch.config, entries[1]?.batch.batchId ?? '');
+    await until('the sale', async () => (await recordsAt(gateway, 'fatura')).has('tirana/R-5'));
+    await settled(gateway, agent);
+    expect((await recordsAt(gateway, 'stoku')).get('tirana/A')?.data).to.include({ quantity: -2 });
+    expect((await agent.status()).inbox.gateway).to.equal(1);
+    expect(() => requestRetry(branch.config, 'none')).to.throw(/refused no batch none/);
   });
 
   async function meetEmptyGateway(): Promise<void> {

@@ -43,7 +43,8 @@ describe('agent: from captured rows to batches', () => {
   it('[P5] a row that cannot be mapped is refused by itself', () => {
     const { batches, refusals } = plan([head(1), move(1, 'A', 'many'), head(2)]);
     expect(refusals).to.have.length(1);
-    expect(batches.map(({ key }) => key)).to.deep.equal(['[2]']);
+    expect(batches.map(({ key }) => key)).to.deep.equal(['b/N2']);
+    expect(refusals[0]).to.include({ key: 'b/N1' });
   });
 
   it('any value survives the way through quote()', () => {
