@@ -155,6 +155,8 @@ function writeAgentConfig(folder: string, { gatewayUrl, credentials, branch }: B
     clientSecretFile: 'client.secret',
     partition: branch.branch.slug,
     database: 'erp.db',
+    // a demo is short: nobody wants to wait half a minute for the next try
+    reconnectCapMs: 1_000,
   };
   const path = join(folder, 'agent.json');
   writeFileSync(path, JSON.stringify(config, null, 2));

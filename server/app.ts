@@ -70,7 +70,12 @@ export async function createApp(options: AppOptions): Promise<App> {
 type Stops = (() => unknown)[];
 
 async function stopAll(stops: Stops): Promise<void> {
-  for (const stop of stops.reverse()) await stop();
+  const failures: unknown[] = [];
+  for (const stop of stops.reverse()) {
+    // one that fails must not leave the others running, the database least of all
+    await Promise.resolve(stop()).catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'The gateway did not stop cleanly.');
 }
 
 async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'close'>> {

@@ -52,6 +52,8 @@ export async function startHints(options: {
   };
   return {
     publish(topic, body) {
+      // where nobody listens nobody is told of each group: a NOTIFY costs a commit of its own, and the polls find the rest
+      if (topic === 'version' && wire.isAlone()) return;
       pending.add(JSON.stringify([topic, body]));
       timer ??= setTimeout(flush, FLUSH_MS);
     },
@@ -84,6 +86,8 @@ export function createLocalHints(): Hints {
 }
 
 interface Wire {
+  /** No other node was seen the last time it looked. */
+  isAlone(): boolean;
   send(payload: string): void;
   close(): Promise<void>;
 }
@@ -119,9 +123,9 @@ async function startNotify(url: string, deliver: (payload: string) => void, log:
   };
   await connect();
   return {
+    isAlone: () => isAlone,
     send(payload) {
-      // a NOTIFY costs a commit of its own: nobody is told where nobody listens
-      if (!isAlone) inTurn((session) => session.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]));
+      inTurn((session) => session.query('SELECT pg_notify($1, $2)', [CHANNEL, payload]));
     },
     async close() {
       closed = true;
@@ -153,6 +157,7 @@ async function startRedis(url: string, deliver: (payload: string) => void, log: 
     subscriber.connect().catch(() => undefined),
   ]);
   return {
+    isAlone: () => false,
     send: (payload) => void publisher.publish(CHANNEL, payload).catch(() => undefined),
     close() {
       publisher.disconnect();

@@ -23,7 +23,13 @@ async function main(): Promise<void> {
     if (stopping) process.exit(130);
     stopping = true;
     say(`${signal}: closing …`);
-    void Promise.resolve(running.app?.close()).finally(() => process.exit(0));
+    Promise.resolve(running.app?.close()).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`${String(error)}\n`);
+        process.exit(1);
+      },
+    );
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
   for (const name of withoutEffect(environment)) say(`  note: ${name} has no effect in this version`);

@@ -1,62 +1,20 @@
-import type { DefaultEventsMap, Namespace, Server, Socket } from 'socket.io';
+import type { Server } from 'socket.io';
 import { AppError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { SyncClientEvents, SyncServerEvents } from '../protocol/events.ts';
 import * as wire from '../protocol/sync.ts';
 import { principalKey } from './auth/principal.ts';
-import type { Principal } from './auth/principal.ts';
 import { toAppError } from './errors.ts';
-import type { PresenceBoard } from './chat/presence.ts';
-import type { Logger } from './log.ts';
-import type { Metrics } from './metrics.ts';
 import { answerWith, refuseOthers } from './sockets/answer.ts';
 import { clientAddress, createPace, requirePace, watchExpiry } from './sockets/guards.ts';
-import type { Doorkeeper, Pace } from './sockets/guards.ts';
 import { isOverfull } from './sockets/drain-watch.ts';
 import { frameSink } from './sockets/frame-sink.ts';
 import { authenticateHandshake, toConnectError } from './sockets/handshake.ts';
 import { admitLargeMessages, guardIntake } from './sockets/intake.ts';
 import { parseMessage } from './sync/messages.ts';
-import type { Sync, SyncSession } from './sync/sync.ts';
-
-export interface SocketDeps {
-  identity: Doorkeeper;
-  sync: Sync;
-  log: Logger;
-  metrics: Metrics;
-  /** Shows branch agents among those present. */
-  presence?: Pick<PresenceBoard, 'connected'>;
-  trustProxy: boolean;
-}
+import type { Connection, SocketDeps, SyncNamespace, SyncSocket } from './sockets/connection.ts';
 
 type Writable = Parameters<typeof isOverfull>[0];
-type SyncSocket = Socket<SyncClientEvents, SyncServerEvents, DefaultEventsMap, SocketData>;
-export type SyncNamespace = Namespace<SyncClientEvents, SyncServerEvents, DefaultEventsMap, SocketData>;
-
-interface SocketData {
-  principal: Principal;
-}
-
-/** What one connection holds while it is open. */
-interface Connection {
-  socket: SyncSocket;
-  deps: SocketDeps;
-  principal: Principal;
-  ip: string;
-  session: SyncSession | undefined;
-  /** A hello is being answered. */
-  greeting: boolean;
-  paces: { hello: Pace; subscribe: Pace };
-  /** The last push whose rights are being looked up: pushes reach the queue in the order they came in. */
-  turn: Promise<unknown>;
-  unregister: () => void;
-  /** Ends its presence. */
-  leave: () => void;
-  pushesInFlight: number;
-  pushes: number;
-  closeReason: string;
-}
 
 /** What costs the database more than an event does has a pace of its own; what goes over it is refused, no more. */
 const HELLO_PACE = { perSecond: 2, burst: 10 };
@@ -266,7 +224,8 @@ async function push(connection: Connection, body: unknown): Promise<wire.PushVer
     const { clientId, incarnation } = session;
     // rights are looked up anew, so that a demotion takes effect at the next event (P7)
     const principal = await inTurn(connection, () => deps.identity.current(connection.principal));
-    const verdict = await deps.sync.push({ principal, clientId, incarnation, ip }, batch);
+    const isAlive = (): boolean => connection.closeReason === '';
+    const verdict = await deps.sync.push({ principal, clientId, incarnation, ip, isAlive }, batch);
     connection.pushes += 1;
     deps.metrics.pushes.inc();
     return verdict;
@@ -292,6 +251,8 @@ async function resubscribe(connection: Connection, body: unknown, add: boolean):
     throw new AppError('invalid_message', { message: `At most ${LIMITS.subscriptions} subscriptions.` });
   session.subscribe(principal, add ? [...others, request] : others);
   socket.emit('sync:reset', { reason: 'scope_changed' });
+  // rights may have changed while they were looked up
+  await rereadRights(connection);
   return { ok: true };
 }
 
@@ -321,7 +282,14 @@ async function refresh(
 /** Holds the slice to the rights its principal has now; a subscription that has none left ends the connection. */
 async function rereadRights(connection: Connection): Promise<void> {
   try {
-    connection.principal = await connection.deps.identity.current(connection.principal);
+    const asked = connection.principal;
+    const current = await connection.deps.identity.current(asked);
+    // an `auth:refresh` came in between: what was asked for is the old token's
+    if (connection.principal !== asked) {
+      await rereadRights(connection);
+      return;
+    }
+    connection.principal = current;
     if (connection.session?.rescope(connection.principal) === true)
       connection.socket.emit('sync:reset', { reason: 'scope_changed' });
   } catch (error) {

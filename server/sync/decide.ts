@@ -17,7 +17,7 @@ import { pendingPlace } from './working-set.ts';
 import type { WorkingRecord, WorkingSet } from './working-set.ts';
 
 /**
- * Decides what each mutation of a batch does: pure functions over the records that were loaded and locked
+ * Decides what each mutation of a batch does: pure functions over the records that were loaded
  * (docs/PROTOCOL.md, sections "Verdicts" and "Policies"). Nothing here reads a clock, a database or a socket.
  */
 

@@ -32,6 +32,7 @@ export interface Judgement {
 
 interface Seen {
   hash: string;
+  clientId: string;
   answer: Answer;
 }
 
@@ -56,7 +57,8 @@ export function judgeGroup(evidence: Evidence, group: readonly Submission[]): Ju
       if (!judged) break;
       judgement.answers.push(judged.answer);
       judgement.decided.push(judged.decided);
-      seen.set(submission.push.batchId, { hash: submission.hash, answer: judged.answer });
+      const { hash, clientId } = submission;
+      seen.set(submission.push.batchId, { hash, clientId, answer: judged.answer });
       advance(submission, positions, advances);
     }
   }
@@ -90,15 +92,29 @@ function findAnswer(
   if (inGroup) {
     if (inGroup.hash !== submission.hash) return new AppError('seq_reuse');
     const { answer } = inGroup;
-    return typeof answer === 'function' ? (base) => ({ ...answer(base), seq, replay: true }) : answer;
+    if (typeof answer !== 'function') return answer;
+    const isOwn = inGroup.clientId === submission.clientId;
+    return (base) => {
+      const verdict = answer(base);
+      return {
+        ...verdict,
+        seq,
+        replay: true,
+        results: isOwn ? verdict.results : withoutConflicts(verdict.results),
+      };
+    };
   }
   const before = stored.get(batchId);
   if (!before) return undefined;
   if (before.hash.toString('hex') !== submission.hash) return new AppError('seq_reuse');
   // what a conflict showed was meant for the installation that met it
   const own = !submission.sequenced || before.client_id === submission.clientId;
-  const results = own ? before.results : before.results.map(({ conflict: _, ...result }) => result);
+  const results = own ? before.results : withoutConflicts(before.results);
   return { ...toVerdict(seq, results, before.version), replay: true };
+}
+
+function withoutConflicts(results: readonly MutationResult[]): MutationResult[] {
+  return results.map(({ conflict: _, ...result }) => result);
 }
 
 function advance(

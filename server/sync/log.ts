@@ -73,10 +73,16 @@ interface ChangeRow {
  * Reads the log behind a version: whole versions, about `PAGE_BYTES` of them. Because versions become visible in
  * order, what this finds is complete up to its last version.
  */
-export async function readLogPage(sql: Sql, tenantId: number, after: number): Promise<LogPage | undefined> {
+export async function readLogPage(
+  sql: Sql,
+  tenantId: number,
+  after: number,
+  upTo = Number.MAX_SAFE_INTEGER,
+): Promise<LogPage | undefined> {
   const rows = await sql<ChangeRow>(
     `WITH near AS (
-       SELECT version, bytes FROM changes WHERE tenant_id = $1 AND version > $2 ORDER BY version, idx LIMIT $3
+       SELECT version, bytes FROM changes WHERE tenant_id = $1 AND version > $2 AND version <= $5
+       ORDER BY version, idx LIMIT $3
      ), sums AS (
        SELECT version, sum(sum(bytes + 150)) OVER (ORDER BY version) - sum(bytes + 150) AS before
        FROM near GROUP BY version
@@ -86,7 +92,7 @@ export async function readLogPage(sql: Sql, tenantId: number, after: number): Pr
      FROM changes
      WHERE tenant_id = $1 AND version > $2 AND version <= (SELECT max(version) FROM sums WHERE before < $4)
      ORDER BY version, idx`,
-    [tenantId, after, PAGE_ROWS, PAGE_BYTES],
+    [tenantId, after, PAGE_ROWS, PAGE_BYTES, upTo],
   );
   const last = rows.at(-1);
   if (!last) return undefined;

@@ -103,6 +103,7 @@ async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdi
     try {
       done = await commitGroup(writer, group, { locked: attempt > 1, stored });
     } catch (error) {
+      if (error instanceof StaleGuess) continue;
       forget(writer);
       if (error instanceof AppError || isUnavailable(error)) return group.map(() => unavailable(error));
       if (error instanceof TooMuchAtOnce) return await bisect(writer, group, error);
@@ -175,7 +176,9 @@ async function commitGroup(
   );
   const committed =
     attempt.locked || numbered
-      ? await inTransaction(deps.pool, (tx) => commitOn(tx, writer, group, { ...attempt, locked: true }))
+      ? await inTransaction(deps.pool, tenantId, (tx) =>
+          commitOn(tx, writer, group, { ...attempt, locked: true }),
+        )
       : await commitOn(deps.pool, writer, group, attempt);
   remember(writer, committed.judgement);
   if (committed.group) writer.cache.take(committed.group.rows, committed.group.from);
@@ -213,6 +216,7 @@ async function commitOn(
     group,
   );
   const { decided: batches, advances } = judgement;
+  if (!attempt.locked && isRefusing(judgement)) throw new StaleGuess();
   if (batches.length === 0 && advances.length === 0) return { judgement, group: undefined };
   return { judgement, group: await writeGroup(connection, tenantId, { batches, advances, records }) };
 }
@@ -237,6 +241,19 @@ async function findRecords(
     else if (mutation.op !== 'put' || mutation.baseVersion !== undefined) unknown.push(mutation);
   }
   return unknown.length === 0 ? found : found.concat(await loadRecords(connection, tenantId, unknown, false));
+}
+
+/**
+ * What is written is held against the truth by the write; a refusal writes nothing that could be. So nobody is refused on
+ * what this node remembers: the group is run again, on locked rows.
+ */
+class StaleGuess extends Error {}
+
+function isRefusing({ answers, decided }: Judgement): boolean {
+  return (
+    answers.some((answer) => answer instanceof AppError) ||
+    decided.some(({ results }) => results.some(({ code }) => code !== undefined))
+  );
 }
 
 /** Whether a batch is new by its place; a write has none, and is looked up by its batchId each time. */
@@ -279,7 +296,17 @@ function remember({ positions }: Writer, { advances }: Judgement): void {
   }
 }
 
-async function inTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+/** The clock first, as the one statement of the unlocked path takes it: one order, or nodes would wait in a circle. */
+const LOCK_CLOCK = {
+  name: 'sync-lock-clock',
+  text: 'SELECT 1 FROM sync_versions WHERE tenant_id = $1 FOR NO KEY UPDATE',
+};
+
+async function inTransaction<T>(
+  pool: pg.Pool,
+  tenantId: number,
+  work: (tx: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const tx = await pool.connect();
   let broken: Error | undefined;
   // a connection that dies between two statements says so here; unheard, it would end the process
@@ -287,6 +314,7 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Prom
   tx.on('error', onError);
   try {
     await tx.query('BEGIN');
+    await tx.query({ ...LOCK_CLOCK, values: [tenantId] });
     const result = await work(tx);
     await tx.query('COMMIT');
     return result;

@@ -170,7 +170,9 @@ export class Subscriber {
     const segment = this.#feed.findSegment(this.#cursor.version);
     const { sql, tenantId } = this.#feed;
     const from = this.#cursor;
-    const page = segment ?? (await this.#read(() => readLogPage(sql, tenantId, from.version)));
+    // never beyond what the feed knows: the live room is joined at the feed's head
+    const { head } = this.#feed;
+    const page = segment ?? (await this.#read(() => readLogPage(sql, tenantId, from.version, head.version)));
     if (this.#closed) return;
     if (!page) throw new Error(`the log has nothing behind version ${from.version}`);
     const frame = segment ? this.#feed.frameOf(this.scope, segment, from) : undefined;

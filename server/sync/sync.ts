@@ -192,10 +192,10 @@ function createSession({ collections }: HelloContext, start: SessionStart): Sync
   let closed = false;
   let started = false;
   const restart = (next: Scope): void => {
-    if (closed || !started) return;
+    if (closed) return;
     feed.remove(subscriber);
     subscriber = new Subscriber(feed, sink, next, { cursor: feed.head, snapshot: FIRST_PAGE });
-    feed.add(subscriber);
+    if (started) feed.add(subscriber);
   };
   return {
     reply,

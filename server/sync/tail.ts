@@ -31,7 +31,8 @@ export class TenantTail {
   #ringBytes = 0;
   /** Groups that this node committed beyond a piece another node committed: taken when the log has filled the gap. */
   #ahead = new Map<number, CommittedGroup>();
-  #reading: Promise<void> | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #isReading = false;
   #known = 0;
 
   private constructor(
@@ -81,12 +82,11 @@ export class TenantTail {
   /** Somebody says that the tenant has reached `version`: read up to it. Errors are left to the next poll. */
   advanceTo(version: number): void {
     this.#known = Math.max(this.#known, version);
-    if (this.#known <= this.#head.version || this.#reading) return;
-    this.#reading = this.#readOn()
-      .catch((error: unknown) =>
-        this.#log.warn({ err: error, tenantId: this.#tenantId }, 'reading the log failed'),
-      )
-      .finally(() => (this.#reading = undefined));
+    if (this.#known <= this.#head.version || this.#isReading) return;
+    this.#isReading = true;
+    this.#reading = this.#readOn().catch((error: unknown) =>
+      this.#log.warn({ err: error, tenantId: this.#tenantId }, 'reading the log failed'),
+    );
   }
 
   /** Resolves when no read is under way. */
@@ -110,14 +110,19 @@ export class TenantTail {
   }
 
   async #readOn(): Promise<void> {
-    while (this.#head.version < this.#known) {
-      const page = await readLogPage(this.#sql, this.#tenantId, this.#head.version);
-      if (!page) return;
-      // a group of our own may have been appended while the page was read
-      if (page.version <= this.#head.version) continue;
-      const changes = page.changes.filter((change) => change.version > this.#head.version);
-      this.#append({ from: this.#head.version, version: page.version, mark: page.mark, changes });
-      this.#takeAhead();
+    try {
+      while (this.#head.version < this.#known) {
+        const page = await readLogPage(this.#sql, this.#tenantId, this.#head.version);
+        if (!page) return;
+        // a group of our own may have been appended while the page was read
+        if (page.version <= this.#head.version) continue;
+        const changes = page.changes.filter((change) => change.version > this.#head.version);
+        this.#append({ from: this.#head.version, version: page.version, mark: page.mark, changes });
+        this.#takeAhead();
+      }
+    } finally {
+      // in the same step as the last look, or a wake-up in between would be lost
+      this.#isReading = false;
     }
   }
 

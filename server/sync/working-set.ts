@@ -34,7 +34,7 @@ export interface RecordChange extends Key {
 }
 
 /**
- * The records of a commit group: loaded and locked, then changed batch by batch in memory. A batch sees what earlier
+ * The records of a commit group: loaded, then changed batch by batch in memory. A batch sees what earlier
  * ones of its group did; a refused one is rolled back without touching the others.
  */
 export class WorkingSet {

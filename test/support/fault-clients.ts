@@ -37,7 +37,8 @@ export function startSubscriber(
     const again = once(() => {
       current.close();
       state.reconnects += 1;
-      if (!closed) setTimeout(follow, 30);
+      // the known-bad variant is away long enough for something to happen
+      if (!closed) setTimeout(follow, options.liveOnly === true ? 400 : 30);
     });
     current.on('connect', () => {
       const cursor = options.liveOnly === true ? null : state.cursor;
