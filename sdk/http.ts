@@ -32,10 +32,15 @@ export async function callHttp(fetch: Fetch, call: HttpCall): Promise<unknown> {
   return body;
 }
 
+/** Milliseconds to wait for an answer. */
+const TIMEOUT_MS = 10_000;
+
 function toRequest({ method, headers, body, cookies = false }: HttpCall): RequestInit {
   const form = body instanceof URLSearchParams;
   return {
     method,
+    // a request whose connection died unnoticed would otherwise be waited for without end
+    signal: AbortSignal.timeout(TIMEOUT_MS),
     credentials: cookies ? 'include' : 'omit',
     headers: {
       accept: 'application/json',
