@@ -31,7 +31,7 @@ describe('faults: a gateway is killed', () => {
     cleanUp.push(() => child.kill());
     const url = () => child.url;
     const subscribers = [startSubscriber(url), startSubscriber(url)];
-    const bad = startSubscriber(url, { liveOnly: true });
+    const bad = startSubscriber(url, { liveOnly: true, awayMs: 400 });
     cleanUp.push(() => [...subscribers, bad].forEach((s) => s.close()));
     await until('the subscribers', () => [...subscribers, bad].every(({ cursor }) => cursor !== null));
     const writers = Promise.all(

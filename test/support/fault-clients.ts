@@ -23,7 +23,7 @@ export interface FaultSubscriber {
  */
 export function startSubscriber(
   url: () => string,
-  options: { liveOnly?: boolean; from?: Pick<FaultSubscriber, 'cursor' | 'applied'> } = {},
+  options: { liveOnly?: boolean; awayMs?: number; from?: Pick<FaultSubscriber, 'cursor' | 'applied'> } = {},
 ): FaultSubscriber {
   const token = tokenFor();
   const clientId = randomUUID();
@@ -37,8 +37,7 @@ export function startSubscriber(
     const again = once(() => {
       current.close();
       state.reconnects += 1;
-      // the known-bad variant is away long enough for something to happen
-      if (!closed) setTimeout(follow, options.liveOnly === true ? 400 : 30);
+      if (!closed) setTimeout(follow, options.awayMs ?? 30);
     });
     current.on('connect', () => {
       const cursor = options.liveOnly === true ? null : state.cursor;
