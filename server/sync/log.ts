@@ -1,3 +1,4 @@
+import type { ChangeRow } from '../../entities/change.ts';
 import type { SnapshotRecord } from '../../protocol/sync.ts';
 import type { Sql } from '../db.ts';
 import type { LoggedChange } from './rows.ts';
@@ -52,22 +53,7 @@ export interface LogPage extends Position {
 const PAGE_ROWS = 6_000;
 const PAGE_BYTES = 768 * 1024;
 
-interface ChangeRow {
-  version: number;
-  idx: number;
-  collection: string;
-  record_id: string;
-  op: 'put' | 'delete';
-  partition: string;
-  prev_partition: string | null;
-  data: Record<string, unknown> | null;
-  bytes: number;
-  at: Date;
-  mark: number;
-  principal: string;
-  client_id: string | null;
-  seq: number | null;
-}
+type LogRow = Omit<ChangeRow, 'tenant_id'>;
 
 /**
  * Reads the log behind a version: whole versions, about `PAGE_BYTES` of them. Because versions become visible in
@@ -79,7 +65,7 @@ export async function readLogPage(
   after: number,
   upTo = Number.MAX_SAFE_INTEGER,
 ): Promise<LogPage | undefined> {
-  const rows = await sql<ChangeRow>(
+  const rows = await sql<LogRow>(
     `WITH near AS (
        SELECT version, bytes FROM changes WHERE tenant_id = $1 AND version > $2 AND version <= $5
        ORDER BY version, idx LIMIT $3
@@ -99,7 +85,7 @@ export async function readLogPage(
   return { version: last.version, mark: last.mark, changes: rows.map(toLoggedChange) };
 }
 
-function toLoggedChange(row: ChangeRow): LoggedChange {
+function toLoggedChange(row: LogRow): LoggedChange {
   return {
     version: row.version,
     index: row.idx,

@@ -63,10 +63,6 @@ export class Subscriber {
     this.#snapshot = start.snapshot && { place: start.snapshot, rows: SNAPSHOT_START_ROWS };
   }
 
-  get cursor(): Position {
-    return this.#cursor;
-  }
-
   /** The version up to which the client has said that it has stored everything. */
   get acknowledged(): number {
     return this.#inFlight.length === 0 && !this.#snapshot ? this.#cursor.version : this.#acknowledged;
@@ -74,10 +70,6 @@ export class Subscriber {
 
   get hasCredit(): boolean {
     return this.#inFlight.length < LIMITS.creditFrames && this.#inFlightBytes < LIMITS.creditBytes;
-  }
-
-  get inFlightBytes(): number {
-    return this.#inFlightBytes;
   }
 
   /** Goes on until caught up or out of credit. Never runs twice at once; safe to call at any time. */
