@@ -70,7 +70,7 @@ module.exports = {
     },
     { name: 'nothing-imports-test', severity: 'error', from: { pathNot: '^test/' }, to: { path: '^test/' } },
     only('typeorm-near-data', 'typeorm', '^(entities|migrations)/|^server/(db\\.ts|auth/|routes/|chat/)'),
-    only('koa-near-http', '(koa|@koa)', '^server/(app\\.ts|http\\.ts|middleware/|routes/)'),
+    only('koa-near-http', '(koa|@koa)', '^server/(app\\.ts|http\\.ts|middleware/|routes/)|^bench/'),
     only(
       'socket-io-at-the-edge',
       'socket\\.io',

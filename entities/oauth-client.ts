@@ -13,6 +13,12 @@ export interface OAuthClientRow {
   /** Addresses and CIDR blocks; empty: from everywhere. */
   ip_allow_list: string[];
   rate_per_minute: number | null;
+  /** The one way it authenticates in (RFC 7591); null: by a secret, in the header or the body. */
+  auth_method: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | null;
+  /** Its public keys (RFC 7517). */
+  jwks: { keys: Record<string, unknown>[] } | null;
+  /** It gets tokens only that are bound to a key (RFC 9449). */
+  dpop_bound: boolean;
   created_by: string;
   created_at: Date;
   disabled_at: Date | null;
@@ -38,6 +44,9 @@ export const OAuthClientEntity = new EntitySchema<OAuthClientRow>({
     created_at: { type: 'timestamptz' },
     disabled_at: { type: 'timestamptz', nullable: true },
     changed_at: { type: 'timestamptz', default: () => 'now()' },
+    auth_method: { type: 'text', nullable: true },
+    jwks: { type: 'jsonb', nullable: true },
+    dpop_bound: { type: 'boolean', default: false },
   },
   uniques: [{ name: 'oauth_clients_client_id_key', columns: ['tenant_id', 'client_id'] }],
   indices: [{ name: 'oauth_clients_changed_at_idx', columns: ['changed_at'] }],

@@ -5,7 +5,7 @@ export interface SessionRow {
   tenant_id: number;
   /** The `sid` of its tokens. */
   id: string;
-  principal_kind: 'user' | 'client';
+  principal_kind: 'user' | 'device' | 'client';
   principal_id: string;
   /** Public id of the OAuth client it was opened for; null for the gateway's own pages and programs. */
   client_id: string | null;
@@ -15,12 +15,20 @@ export interface SessionRow {
   ip: string | null;
   user_agent: string | null;
   created_at: Date;
+  /** When whoever it belongs to last proved who they are. */
+  authenticated_at: Date;
+  /** How they did, in the words of RFC 8176: pwd, otp, hwk, rcv… */
+  amr: string[];
+  /** Thumbprint of the key its tokens are bound to (RFC 9449). */
+  dpop_jkt: string | null;
   last_used_at: Date;
   /** Absolute: no refresh goes beyond. */
   expires_at: Date;
   /** Database time, for the nodes poll it. */
   revoked_at: Date | null;
   revoked_reason: string | null;
+  /** By which transaction; null also when a version from before did it. */
+  revoked_xid: number | null;
 }
 
 const primaryKeyConstraintName = 'sessions_pkey';
@@ -43,6 +51,10 @@ export const SessionEntity = new EntitySchema<SessionRow>({
     expires_at: { type: 'timestamptz' },
     revoked_at: { type: 'timestamptz', nullable: true },
     revoked_reason: { type: 'text', nullable: true },
+    revoked_xid: { type: 'bigint', nullable: true },
+    authenticated_at: { type: 'timestamptz', default: () => 'now()' },
+    amr: { type: 'text', array: true, default: '{}' },
+    dpop_jkt: { type: 'text', nullable: true },
   },
   indices: [
     { name: 'sessions_principal_idx', columns: ['tenant_id', 'principal_kind', 'principal_id'] },

@@ -5,6 +5,8 @@ export interface TenantRow {
   id: number;
   name: string;
   created_at: Date;
+  /** For gateways that no hint told; null: never. */
+  ip_rules_changed_at: Date | null;
 }
 
 export const TenantEntity = new EntitySchema<TenantRow>({
@@ -19,5 +21,6 @@ export const TenantEntity = new EntitySchema<TenantRow>({
     },
     name: { type: 'text' },
     created_at: { type: 'timestamptz', default: () => 'now()' },
+    ip_rules_changed_at: { type: 'timestamptz', nullable: true },
   },
 });

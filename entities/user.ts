@@ -9,9 +9,11 @@ export interface UserRow {
   username_key: string;
   email: string;
   email_key: string;
+  /** What the person wants to be called; null: the username. */
+  display_name: string | null;
   /** argon2id, in PHC form. */
   password_hash: string;
-  /** `owner`, `admin`, `operator`, `auditor` or `member`. */
+  /** `owner`, `admin`, `operator`, `auditor`, `member`, or one of the tenant's own. */
   role: string;
   /** Grants in the form of `parseGrants`. */
   partitions: string[];
@@ -41,6 +43,7 @@ export const UserEntity = new EntitySchema<UserRow>({
     disabled_at: { type: 'timestamptz', nullable: true },
     created_at: { type: 'timestamptz' },
     changed_at: { type: 'timestamptz', default: () => 'now()' },
+    display_name: { type: 'text', nullable: true },
   },
   uniques: [{ name: 'users_username_key', columns: ['tenant_id', 'username_key'] }],
   indices: [

@@ -1,15 +1,30 @@
 import { z } from 'zod';
 import type { Refusal } from './sync.ts';
-import { partitionName } from './sync.ts';
+import { dpopProof, partitionName } from './sync.ts';
 import { LIMITS } from './limits.ts';
 
 /** The wire of the namespace `/`: chat and status. */
 
 /** A room's name is also the partition of its messages. */
-export const roomName = partitionName.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/);
+export const roomName = partitionName.regex(
+  /^[a-z0-9][a-z0-9._-]{0,63}$/,
+  'use 1 to 64 small letters, digits, ".", "_" or "-", a letter or digit first',
+);
+
+/** A room's name made of its title. Empty when nothing is left of it. */
+export function roomNameOf(title: string): string {
+  return title
+    .normalize('NFKD')
+    .toLowerCase()
+    .replace(/[\u0300-\u036f]/g, '')
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .slice(0, 64)
+    .replace(/-+$/, '');
+}
 
 export const authenticate = z.union([
-  z.object({ token: z.string().min(1).max(8_192) }),
+  z.object({ token: z.string().min(1).max(8_192), dpop: dpopProof }),
   z.object({ username: z.string().min(1).max(254), password: z.string().min(1).max(1_024) }),
 ]);
 export type Authenticate = z.infer<typeof authenticate>;

@@ -29,8 +29,29 @@ export const ERRORS = {
   },
   invalid_token: { status: 401, retry: 'auth', message: 'The token is not valid: get a new one.' },
   token_expired: { status: 401, retry: 'auth', message: 'The token has expired: refresh it.' },
+  invalid_dpop_proof: {
+    status: 401,
+    retry: 'auth',
+    message: 'The DPoP proof is missing, used, too old, or about something else: make a new one.',
+  },
+  use_dpop_nonce: { status: 401, retry: 'auth', message: 'Make the DPoP proof with the nonce given here.' },
   revoked: { status: 401, retry: 'auth', message: 'The session has been revoked: log in again.' },
   invalid_credentials: { status: 401, retry: 'never', message: 'The name or the password is wrong.' },
+  mfa_required: {
+    status: 401,
+    retry: 'auth',
+    message: 'The second factor is due: send it with the mfa_token to POST /api/login/mfa.',
+  },
+  passkey_refused: {
+    status: 400,
+    retry: 'never',
+    message: 'The passkey was not accepted: begin again.',
+  },
+  reauthentication_required: {
+    status: 401,
+    retry: 'auth',
+    message: 'Prove again who you are, with POST /api/reauthenticate.',
+  },
   email_not_verified: { status: 403, retry: 'never', message: 'Verify the e-mail address first.' },
   invalid_code: {
     status: 400,
@@ -38,12 +59,34 @@ export const ERRORS = {
     message: 'The code is wrong or has expired: ask for a new one.',
   },
   too_many_tries: { status: 429, retry: 'never', message: 'Too many wrong codes: ask for a new one.' },
+  invalid_invitation: {
+    status: 400,
+    retry: 'never',
+    message: 'The invitation is unknown, used, withdrawn or too old: ask for a new one.',
+  },
+  role_in_use: { status: 409, retry: 'never', message: 'Somebody has that role: give them another first.' },
   username_taken: { status: 409, retry: 'never', message: 'That username is taken: choose another.' },
   password_refused: { status: 400, retry: 'never', message: 'That password is too common: choose another.' },
   signup_closed: { status: 403, retry: 'never', message: 'Sign-up is closed: ask an administrator.' },
   origin_refused: { status: 403, retry: 'never', message: 'This origin is not allowed: see CORS_ORIGINS.' },
   forbidden: { status: 403, retry: 'never', message: 'You may not do this.' },
   forbidden_partition: { status: 403, retry: 'never', message: 'You may not see or write that partition.' },
+  address_refused: {
+    status: 403,
+    retry: 'never',
+    message: 'Your address may not be used here: ask an administrator.',
+  },
+  ip_rule_exists: { status: 409, retry: 'never', message: 'There is a rule for that network already.' },
+  would_lock_out: {
+    status: 409,
+    retry: 'never',
+    message: 'This would keep out the address you come from: send `force: true` if that is meant.',
+  },
+  proof_of_work_required: {
+    status: 428,
+    retry: 'later',
+    message: 'Solve the challenge given here and send the request again with the solution in `altcha`.',
+  },
   rate_limited: { status: 429, retry: 'later', message: 'Too many requests: wait.' },
   // Sync protocol: the sequence number is not used up
   hello_required: { status: 409, retry: 'never', message: 'Send sync:hello first.' },
@@ -90,7 +133,11 @@ export interface AppErrorDetails {
   retryAfterMs?: number;
   /** The sequence number the gateway waits for, with `seq_gap`. */
   expectedSeq?: number;
+  /** What the next DPoP proof has to carry, with `use_dpop_nonce`. */
+  dpopNonce?: string;
   errors?: InputFault[];
+  /** Further members of the HTTP answer, such as `mfa_token`. */
+  members?: Record<string, unknown>;
   cause?: unknown;
 }
 
@@ -122,13 +169,14 @@ export const wireError = z.object({
   retry: z.enum(['never', 'later', 'auth']),
   retryAfterMs: z.number().optional(),
   expectedSeq: z.number().optional(),
+  dpopNonce: z.string().optional(),
   path: z.string().optional(),
 });
 export type WireError = z.infer<typeof wireError>;
 
 /** Puts an AppError into the form an acknowledgement carries. */
 export function toWireError(error: AppError): WireError {
-  const { retryAfterMs, expectedSeq, errors } = error.details;
+  const { retryAfterMs, expectedSeq, dpopNonce, errors } = error.details;
   const path = errors?.[0]?.path;
   return {
     code: error.code,
@@ -136,6 +184,7 @@ export function toWireError(error: AppError): WireError {
     retry: error.retry,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(expectedSeq === undefined ? {} : { expectedSeq }),
+    ...(dpopNonce === undefined ? {} : { dpopNonce }),
     ...(path === undefined ? {} : { path }),
   };
 }

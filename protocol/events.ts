@@ -53,6 +53,8 @@ export interface ChatServerEvents {
   presence: (body: Presence) => void;
   typing: (body: { room: string; from: { id: string; username: string } }) => void;
   'room:changed': (body: { room: string }) => void;
+  /** A terminal near this page waits for its person; `scopes` null: it named none. */
+  'device:request': (body: { user_code: string; client: string; scopes: string[] | null }) => void;
   'auth:expiring': (body: { at: string }) => void;
   'auth:revoked': (body: { code: string }) => void;
 }

@@ -9,19 +9,20 @@ import { LIMITS } from './limits.ts';
 
 /** Neither control characters nor half a surrogate pair, which no database keeps as it is. */
 const printable = /^[^\u0000-\u001f\u007f\ud800-\udfff]+$/u;
+const PRINTABLE = 'use text without control characters';
 
 export const collectionName = z
   .string()
   .max(LIMITS.collectionLength)
-  .regex(/^[a-z][a-z0-9_-]*$/);
-export const recordId = z.string().min(1).max(LIMITS.recordIdLength).regex(printable);
-export const partitionName = z.string().min(1).max(LIMITS.partitionLength).regex(printable);
+  .regex(/^[a-z][a-z0-9_-]*$/, 'use small letters, digits, "_" or "-", a letter first');
+export const recordId = z.string().min(1).max(LIMITS.recordIdLength).regex(printable, PRINTABLE);
+export const partitionName = z.string().min(1).max(LIMITS.partitionLength).regex(printable, PRINTABLE);
 /** An opaque position: keep it, send it back, never look inside. */
 export const cursor = z.string().min(1).max(1_000);
 /** UUIDs are one in either case (RFC 9562): lower case is what is compared and stored. */
 const uuid = z.uuid().toLowerCase();
 export const clientId = uuid;
-export const incarnation = z.string().min(1).max(64).regex(printable);
+export const incarnation = z.string().min(1).max(64).regex(printable, PRINTABLE);
 export const seq = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 const version = z.number().int().nonnegative();
 
@@ -45,8 +46,8 @@ export const hello = z.object({
   limits: z.object({ batchMutations: z.number().int().positive() }).optional(),
   app: z
     .object({
-      name: z.string().max(100).regex(printable),
-      version: z.string().max(100).regex(printable),
+      name: z.string().max(100).regex(printable, PRINTABLE),
+      version: z.string().max(100).regex(printable, PRINTABLE),
       /** Batches waiting in the client's outbox. */
       queue: z.number().int().nonnegative().optional(),
     })
@@ -180,7 +181,9 @@ export type SyncAck = z.infer<typeof syncAck>;
 
 export type OkAck = { ok: true } | Refusal;
 
-export const authRefresh = z.object({ token: z.string().min(1).max(8_192) });
+/** A proof of the key that a token is bound to (RFC 9449). */
+export const dpopProof = z.string().max(4_096).optional();
+export const authRefresh = z.object({ token: z.string().min(1).max(8_192), dpop: dpopProof });
 export type AuthRefreshAck = { ok: true; expiresAt: string } | Refusal;
 
 export const reset = z.object({ reason: z.string() });

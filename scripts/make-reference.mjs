@@ -9,7 +9,7 @@ import { environment } from '../server/config.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const settings = Object.entries(environment.shape).map(([name, schema]) => ({
   name,
-  meaning: schema.description ?? schema.meta?.()?.description ?? '',
+  meaning: [schema.description ?? schema.meta?.()?.description ?? '', choicesOf(schema)].join(' ').trim(),
   fallback: defaultOf(schema),
 }));
 const retry = { never: 'do not repeat it', later: 'try again later', auth: 'authenticate first' };
@@ -29,11 +29,13 @@ const files = {
     'Settings come from the environment. Every fault is listed at once, with exit code 78, and nothing is started.',
     'This page is made from `server/config.ts` by `npm run reference`.',
     '',
+    'A duration is a number and its unit: `30s`, `15m`, `12h`, `7d`. A bare number counts seconds, unless the line says milliseconds.',
+    '',
     '| setting | default | meaning |',
     '|---|---|---|',
     ...settings.map(
       ({ name, meaning, fallback }) =>
-        `| \`${name}\` | ${fallback === undefined ? '' : `\`${fallback}\``} | ${meaning.replaceAll('|', '\\|')} |`,
+        `| \`${name}\` | ${fallback ? `\`${fallback}\`` : ''} | ${meaning.replaceAll('|', '\\|')} |`,
     ),
     '',
   ].join('\n'),
@@ -76,5 +78,28 @@ function read(path) {
 function defaultOf(schema) {
   const parsed = schema.safeParse(undefined);
   if (!parsed.success || parsed.data === undefined) return undefined;
-  return Array.isArray(parsed.data) ? '' : String(parsed.data);
+  if (Array.isArray(parsed.data)) return '';
+  const unitMs = durationUnitOf(schema);
+  return unitMs === undefined ? String(parsed.data) : durationText(parsed.data * unitMs);
+}
+
+/** Milliseconds of what a duration is parsed to; undefined: it is no duration. */
+function durationUnitOf(schema) {
+  const minute = schema.safeParse('1m');
+  return minute.success && typeof minute.data === 'number' ? 60_000 / minute.data : undefined;
+}
+
+function durationText(ms) {
+  const [unit, length] = Object.entries({ d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 }).find(
+    ([, each]) => ms % each === 0,
+  ) ?? ['ms', 1];
+  return `${ms / length}${unit}`;
+}
+
+/** What a setting may be, when that is one of a few words. */
+function choicesOf(schema) {
+  const { options } = schema.unwrap?.() ?? schema;
+  return Array.isArray(options) && options.every((one) => typeof one === 'string')
+    ? `One of ${options.map((one) => `\`${one}\``).join(', ')}.`
+    : '';
 }

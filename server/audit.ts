@@ -17,13 +17,22 @@ export interface AuditEvent {
 
 /** Appends audit rows inside the caller's transaction, so that an event and its effect are committed together (P9). */
 export async function appendAudit(sql: Sql, ...events: AuditEvent[]): Promise<void> {
-  await sql(INSERT, [JSON.stringify(events.map(toRow))]);
+  await sql(INSERT, [encodeAudit(...events)]);
 }
 
-const INSERT = `INSERT INTO audit_logs (tenant_id, action, principal, success, code, ip, request_id, details)
-  SELECT tenant_id, action, principal, success, code, ip, request_id, details
-  FROM json_to_recordset($1) AS event(tenant_id integer, action text, principal text, success boolean, code text,
-                                      ip text, request_id text, details jsonb)`;
+/** The same as a part of a larger statement: `value` is the place of `encodeAudit`, `beside` what it depends on. */
+export function auditInsert(value: string, beside = ''): string {
+  return `INSERT INTO audit_logs (tenant_id, action, principal, success, code, ip, request_id, details)
+  SELECT event.tenant_id, action, principal, success, code, ip, request_id, details
+  FROM json_to_recordset(${value}) AS event(tenant_id integer, action text, principal text, success boolean, code text,
+                                      ip text, request_id text, details jsonb)${beside}`;
+}
+
+const INSERT = auditInsert('$1');
+
+export function encodeAudit(...events: AuditEvent[]): string {
+  return JSON.stringify(events.map(toRow));
+}
 
 function toRow(event: AuditEvent): Record<string, unknown> {
   return {

@@ -13,6 +13,19 @@ export type Sql = <Row = Record<string, unknown>>(
   values?: readonly unknown[],
 ) => Promise<Row[]>;
 
+const prepared = new Map<string, string>();
+
+/** Marks a statement that is run with each request: a connection plans it once. Only for one whose plan no value changes. */
+export function prepare(name: string, text: string): string {
+  prepared.set(text, name);
+  return text;
+}
+
+function toQuery(text: string, values: readonly unknown[] = []): pg.QueryConfig {
+  const name = prepared.get(text);
+  return { ...(name === undefined ? {} : { name }), text, values: values as unknown[] };
+}
+
 /** One open transaction: plain SQL and TypeORM's repositories on the same connection. */
 export interface Tx {
   sql: Sql;
@@ -76,7 +89,7 @@ export async function openDatabase(options: {
     dataSource,
     syncPool,
     sql: async <Row>(text: string, values?: readonly unknown[]) =>
-      (await pool.query(text, values as unknown[])).rows as Row[],
+      (await pool.query(toQuery(text, values))).rows as Row[],
     transaction: (work) => inTransaction(dataSource, work),
     async close() {
       await syncPool.end();
@@ -84,6 +97,9 @@ export async function openDatabase(options: {
     },
   };
 }
+
+/** Of each connection. What a transaction would have to be told, it need not be told: that is a round trip each time. */
+const SETTINGS = '-c timezone=UTC -c synchronous_commit=on -c default_transaction_isolation=read\\ committed';
 
 function toDataSource(options: {
   url: string;
@@ -103,7 +119,7 @@ function toDataSource(options: {
     installExtensions: false,
     poolSize,
     applicationName: 'sluice',
-    extra: { connectionTimeoutMillis: 5_000, options: '-c timezone=UTC -c synchronous_commit=on', ...limits },
+    extra: { connectionTimeoutMillis: 5_000, options: SETTINGS, ...limits },
     poolErrorHandler: () => undefined,
   });
 }
@@ -177,9 +193,9 @@ export function isUnavailable(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string') {
     // 08: connection; 57P: shutdown and crash; 53: out of disk, memory or connections; 25006: read-only after a failover;
-    // 57014, 55P03, 25P03: a statement, a lock or a transaction took too long
+    // 57014, 55P03, 25P03: a statement, a lock or a transaction took too long; 55000: a database that takes no connections
     return (
-      /^(08|57P|57014|53|55P03|58030|25006|25P03)/.test(code) ||
+      /^(08|57P|57014|53|55000|55P03|58030|25006|25P03)/.test(code) ||
       ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code)
     );
   }
@@ -198,9 +214,9 @@ async function inTransaction<T>(dataSource: DataSource, work: (tx: Tx) => Promis
   try {
     const connected = (await connect(runner)) as PoolClient;
     client = connected.on('error', onError);
-    await runner.startTransaction('READ COMMITTED');
+    await runner.startTransaction();
     const sql: Sql = async <Row>(text: string, values?: readonly unknown[]) =>
-      (await connected.query(text, values as unknown[])).rows as Row[];
+      (await connected.query(toQuery(text, values))).rows as Row[];
     const result = await work({ sql, em: runner.manager });
     await runner.commitTransaction();
     return result;

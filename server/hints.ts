@@ -14,7 +14,7 @@ export interface Hints {
   close(): Promise<void>;
 }
 
-export type HintTopic = 'version' | 'revoked' | 'presence' | 'rooms' | 'typing';
+export type HintTopic = 'version' | 'revoked' | 'presence' | 'rooms' | 'typing' | 'device';
 
 /** Each topic's bodies waiting for the next flush: at most 200 flushes a second, doubles dropped. */
 const FLUSH_MS = 5;
@@ -36,7 +36,14 @@ export async function startHints(options: {
   const listeners = new Map<HintTopic, Set<(body: string) => void>>();
   const deliver = (payload: string): void => {
     for (const [topic, body] of parsePayload(payload))
-      listeners.get(topic)?.forEach((listener) => listener(body));
+      for (const listener of listeners.get(topic) ?? []) {
+        try {
+          listener(body);
+        } catch (error) {
+          // whoever may write to the bus can write nonsense: another version of a node does, and it must not end this one
+          options.log.warn({ err: error, topic }, 'a hint that is not understood');
+        }
+      }
   };
   const wire =
     options.redisUrl === undefined

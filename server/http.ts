@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { bodyParser } from '@koa/bodyparser';
 import cors from '@koa/cors';
+import type Router from '@koa/router';
 import Koa from 'koa';
 import helmet from 'koa-helmet';
 import type { Identity } from './auth/identity.ts';
+import { servesIdentity } from './config.ts';
 import type { Config } from './config.ts';
 import type { Database } from './db.ts';
 import type { OriginCheck } from './io.ts';
@@ -13,13 +15,25 @@ import { accessLog } from './middleware/access-log.ts';
 import { problemDetails } from './middleware/errors.ts';
 import { requestId } from './middleware/request-id.ts';
 import { createRateLimits } from './middleware/rate-limit.ts';
+import { accountRoutes } from './routes/account.ts';
 import { adminClientRoutes } from './routes/admin-clients.ts';
+import { adminKeyRoutes } from './routes/admin-keys.ts';
 import { adminUserRoutes } from './routes/admin-users.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { devMailRoutes } from './routes/dev-mail.ts';
+import { deviceRoutes } from './routes/devices.ts';
 import { healthRoutes } from './routes/health.ts';
+import { invitationRoutes } from './routes/invitations.ts';
+import { loginStatsRoutes } from './routes/login-stats.ts';
+import { ipRuleRoutes } from './routes/ip-rules.ts';
+import { mfaRoutes } from './routes/mfa.ts';
+import { terminalRoutes } from './routes/oauth-device.ts';
+import { oauthForm } from './routes/oauth-form.ts';
 import { oauthRoutes } from './routes/oauth.ts';
+import { passkeyRoutes } from './routes/passkeys.ts';
 import { peopleRoutes } from './routes/people.ts';
+import { revocationRoutes } from './routes/revocations.ts';
+import { roleRoutes } from './routes/roles.ts';
 import { servePage } from './routes/spa.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
 import type { Sync } from './sync/sync.ts';
@@ -31,7 +45,8 @@ export interface HttpDeps {
   sync: Sync;
   metrics: Metrics;
   log: Logger;
-  issuer: () => string;
+  /** Where this process is reached. */
+  baseUrl: () => string;
   allowOrigin: OriginCheck;
   /** False while the gateway drains. */
   accepting: () => boolean;
@@ -50,7 +65,10 @@ export function createHttp(deps: HttpDeps): {
   );
   app.use(problemDetails(deps.log));
   app.use(cors({ origin: (ctx) => allowedOrigin(deps, ctx.get('Origin')), credentials: true, maxAge: 600 }));
-  app.use(servePage());
+  const isHome = servesIdentity(deps.config);
+  // the page talks to its own origin, and begins with a login
+  if (isHome) app.use(servePage());
+  app.use(oauthForm());
   app.use(
     bodyParser({
       enableTypes: ['json', 'form'],
@@ -59,18 +77,29 @@ export function createHttp(deps: HttpDeps): {
       parsedMethods: WITH_BODY,
     }),
   );
-  const limits = createRateLimits(deps.config);
+  const limits = createRateLimits(deps.config, deps.identity.core.limits);
   const { identity } = deps;
-  const routers = [
-    healthRoutes(deps),
+  const ofIdentity = (): Router[] => [
     wellKnownRoutes({ identity }),
     peopleRoutes({ identity, limits }),
+    mfaRoutes({ identity, limits }),
+    passkeyRoutes({ identity, limits }),
+    accountRoutes({ identity, limits }),
+    invitationRoutes({ identity, limits }),
+    roleRoutes({ identity, limits }),
     oauthRoutes({ identity, limits }),
+    terminalRoutes({ identity, limits }),
     adminClientRoutes({ identity, limits }),
     adminUserRoutes({ identity, limits }),
+    deviceRoutes({ identity, limits }),
+    adminKeyRoutes({ identity, limits }),
+    ipRuleRoutes({ identity, limits }),
     auditRoutes({ identity, limits }),
+    loginStatsRoutes({ identity, limits }),
+    revocationRoutes({ identity, limits, accepting: deps.accepting }),
     devMailRoutes({ identity }),
   ];
+  const routers = [healthRoutes(deps), ...(isHome ? ofIdentity() : [])];
   for (const router of routers) {
     app.use(router.routes()).use(router.allowedMethods());
   }
@@ -97,7 +126,7 @@ const PAGE_POLICY = {
 };
 
 function httpsOnly(deps: HttpDeps): boolean {
-  return deps.issuer().startsWith('https:');
+  return deps.baseUrl().startsWith('https:');
 }
 
 function allowedOrigin(deps: HttpDeps, origin: string): string {

@@ -33,6 +33,8 @@ export interface JobOptions {
   clock: () => number;
   handlers: Record<string, JobHandler>;
   pollMs?: number;
+  /** Leaves the work to other nodes. */
+  idle?: boolean;
 }
 
 const POLL_MS = 1_000;
@@ -70,7 +72,7 @@ export function startJobs(options: JobOptions): Jobs {
     return running;
   };
   const wake = (): void => {
-    if (closed) return;
+    if (closed || options.idle === true) return;
     again = true;
     start().catch((error: unknown) => log.warn({ err: messageOf(error) }, 'jobs could not be looked up'));
   };

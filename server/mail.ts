@@ -6,6 +6,8 @@ import type { Clock } from './auth/clock.ts';
 
 /** One mail, in both forms. */
 export const mailShape = z.object({
+  /** Of its Message-ID: a mail that has to be sent again is seen to be the same. Mails of earlier versions have none. */
+  id: z.uuid().optional(),
   to: z.string(),
   subject: z.string(),
   text: z.string(),
@@ -71,11 +73,14 @@ function createSmtpMailer(config: Config, host: string): Mailer {
   });
   return {
     async send(mail) {
+      // no form lets such an address in; should one come another way, it ends here
+      if (/[\r\n]/.test(mail.to)) throw new JobRefused('the address has a line break');
       try {
         await transport.sendMail({
           from: { name: 'Sluice', address: config.FROM_EMAIL },
           to: { name: '', address: mail.to },
           subject: mail.subject,
+          ...(mail.id === undefined ? {} : { messageId: `<${mail.id}@${senderDomain(config)}>` }),
           text: mail.text,
           html: mail.html,
         });
@@ -90,6 +95,10 @@ function createSmtpMailer(config: Config, host: string): Mailer {
     kept: undefined,
     close: () => transport.close(),
   };
+}
+
+function senderDomain({ FROM_EMAIL }: Config): string {
+  return FROM_EMAIL.slice(FROM_EMAIL.lastIndexOf('@') + 1);
 }
 
 /** Whether an address or host name means this machine alone. */

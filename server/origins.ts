@@ -3,7 +3,8 @@ import type { OriginCheck } from './io.ts';
 
 /**
  * Which origins a browser may come from: the gateway's own address (PUBLIC_URL, or where it listens) and CORS_ORIGINS.
- * Never what the request's own Host says, for an attacker's page can have any name resolve to this machine.
+ * Never what the request's own Host says, for an attacker's page can have any name resolve to this machine. Sockets,
+ * CORS and the cookie (routes/web-session.ts, which wants an origin to be said) share this one rule.
  */
 export function createOriginCheck(config: Config, issuer: () => string): OriginCheck {
   const further = new Set(config.CORS_ORIGINS.map((origin) => origin.replace(/\/$/, '')));
@@ -14,8 +15,11 @@ export function createOriginCheck(config: Config, issuer: () => string): OriginC
   };
 }
 
-/** An address on this machine is the same place under each of its names. */
-function ownOrigins(url: string): Set<string> {
+/**
+ * The gateway on this machine is the same place under each of its three names. No other loopback address is: another
+ * program may listen there.
+ */
+export function ownOrigins(url: string): Set<string> {
   const { origin, protocol, hostname, port } = new URL(url);
   const own = new Set([origin]);
   if (['localhost', '127.0.0.1', '[::1]'].includes(hostname)) {

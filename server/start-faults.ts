@@ -5,14 +5,14 @@ interface SystemError {
   syscall?: string;
   port?: number;
   address?: string;
+  hostname?: string;
 }
 
 /** Says in a sentence why the gateway could not start, and what to do. */
 export function explainStart(error: unknown, config: Config): Error {
   const text = error instanceof Error ? error.message : String(error);
-  const { code = '', syscall, port, address } = error as SystemError;
-  const message =
-    syscall === 'listen' ? LISTENING[code]?.(port ?? config.PORT, address ?? config.HOST) : undefined;
+  const { code = '' } = error as SystemError;
+  const message = explainListening(error as SystemError, config);
   const isDatabase = UNREACHABLE.has(code) || /^(28|3D)/.test(code);
   const database =
     isDatabase && config.DATABASE_URL !== undefined
@@ -21,10 +21,19 @@ export function explainStart(error: unknown, config: Config): Error {
   return new Error(message ?? database ?? `Sluice could not start: ${text}`, { cause: error });
 }
 
+/** A name in HOST is looked up before it is listened on. */
+function explainListening(error: SystemError, config: Config): string | undefined {
+  const { code = '', syscall, port, address, hostname } = error;
+  const isListening = syscall === 'listen' || (syscall === 'getaddrinfo' && hostname === config.HOST);
+  return isListening ? LISTENING[code]?.(port ?? config.PORT, address ?? config.HOST) : undefined;
+}
+
 const LISTENING: Record<string, (port: number, host: string) => string> = {
   EADDRINUSE: (port, host) =>
     `Something listens on ${host}:${port} already: stop it, or set PORT to another one.`,
   EADDRNOTAVAIL: (_port, host) => `This machine has no address ${host}: set HOST to one of its own.`,
+  ENOTFOUND: (_port, host) =>
+    `${host} is no name of this machine: set HOST to 127.0.0.1, or to an address of its own.`,
   EACCES: (port) => `Listening on port ${port} is not permitted: set PORT.`,
 };
 

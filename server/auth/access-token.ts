@@ -3,12 +3,12 @@ import { SignJWT, errors, jwtVerify } from 'jose';
 import type { CryptoKey, JWTHeaderParameters, JWTPayload } from 'jose';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
+import type { Config } from '../config.ts';
 import type { KeyRing } from './key-ring.ts';
 
-/** `aud` of every access token: this gateway and the services behind it. */
-export const AUDIENCE = 'sluice';
+/** `aud` of access tokens that are signed with a key: this gateway and the services behind it. */
+const AUDIENCE = 'sluice';
 const TYPE = 'at+jwt';
-const ALGORITHM = 'ES256';
 const SKEW_SECONDS = 5;
 const MAX_TOKEN_LENGTH = 4_096;
 const MAX_CACHED = 20_000;
@@ -22,38 +22,106 @@ export interface AccessClaims {
   roles: string[];
   client_id: string;
   exp: number;
+  iat: number;
   jti: string;
+  /** Thumbprint of the key it is bound to (RFC 9449). */
+  cnf?: { jkt: string } | undefined;
 }
 
 const claimsShape = z.object({
   tid: z.int().positive().max(2_147_483_647),
   sid: z.uuid(),
   sub: z.uuid(),
-  aud: z.literal(AUDIENCE),
+  // one text: a list may name others as well (S7)
+  aud: z.string(),
   scope: z.string(),
   roles: z.array(z.string()),
   client_id: z.string(),
   exp: z.int(),
   iat: z.int(),
   jti: z.uuid(),
+  cnf: z.object({ jkt: z.string() }).optional(),
 });
 
-export interface TokenDeps {
+/**
+ * How access tokens are signed and checked: with the key ring (ES256), or with JWT_SECRET (HS256). A process has one of them, with
+ * an algorithm, an audience and a kind of key of its own, and no token says which (S2, S3, S11).
+ */
+export interface TokenScheme {
+  algorithm: 'ES256' | 'HS256';
+  audience: string;
+  signer(): { header: { kid?: string }; key: CryptoKey | Uint8Array };
+  /** What checks a token with that header. Throws a JOSEError when nothing does. */
+  requireKey(header: JWTHeaderParameters): Promise<CryptoKey | Uint8Array>;
+  /** Whether what was checked with that key before still counts. */
+  accepts(kid: string): boolean;
+}
+
+export function createTokenScheme(options: {
   keys: KeyRing;
+  config: Pick<Config, 'JWT_SECRET' | 'JWT_AUDIENCE'>;
+}): TokenScheme {
+  const { JWT_SECRET, JWT_AUDIENCE } = options.config;
+  return JWT_SECRET === undefined ? keyScheme(options.keys) : secretScheme(JWT_SECRET, JWT_AUDIENCE);
+}
+
+function keyScheme(keys: KeyRing): TokenScheme {
+  return {
+    algorithm: 'ES256',
+    audience: AUDIENCE,
+    signer() {
+      const { kid, key } = keys.signer();
+      return { header: { kid }, key };
+    },
+    async requireKey(header) {
+      requireHeader(header, ['alg', 'typ', 'kid']);
+      const { kid } = header;
+      if (typeof kid !== 'string' || !/^[\w-]{1,64}$/.test(kid)) throw new errors.JWSInvalid('no key id');
+      const key = await keys.find(kid);
+      if (key === undefined) throw new errors.JWKSNoMatchingKey();
+      return key;
+    },
+    accepts: (kid) => keys.accepts(kid),
+  };
+}
+
+/** The bytes of the secret as it is written, as every library takes them. */
+function secretScheme(secret: string, audience: string): TokenScheme {
+  const key = new TextEncoder().encode(secret);
+  return {
+    algorithm: 'HS256',
+    audience,
+    signer: () => ({ header: {}, key }),
+    async requireKey(header) {
+      requireHeader(header, ['alg', 'typ']);
+      return Promise.resolve(key);
+    },
+    accepts: () => true,
+  };
+}
+
+/** Our headers hold exactly these; `jwk`, `jku`, `x5u`, `crit` and the like are somebody else's (S4, S6). */
+function requireHeader(header: JWTHeaderParameters, names: readonly string[]): void {
+  const strange = Object.keys(header).some((name) => !names.includes(name));
+  if (strange || header.typ !== TYPE) throw new errors.JWSInvalid('unexpected header');
+}
+
+export interface TokenDeps {
+  tokens: TokenScheme;
   issuer: () => string;
   clock: () => number;
 }
 
-/** Signs an access token with the active key. `exp` in epoch seconds. */
+/** Signs an access token. `exp` in epoch seconds. */
 export async function signAccessToken(
-  { keys, issuer, clock }: TokenDeps,
-  claims: Omit<AccessClaims, 'jti'>,
+  { tokens, issuer, clock }: TokenDeps,
+  claims: Omit<AccessClaims, 'jti' | 'iat'>,
 ): Promise<string> {
-  const { kid, key } = keys.signer();
+  const { header, key } = tokens.signer();
   return new SignJWT({ ...claims })
-    .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid })
+    .setProtectedHeader({ alg: tokens.algorithm, typ: TYPE, ...header })
     .setIssuer(issuer())
-    .setAudience(AUDIENCE)
+    .setAudience(tokens.audience)
     .setIssuedAt(Math.floor(clock() / 1_000))
     .setJti(randomUUID())
     .sign(key);
@@ -70,8 +138,8 @@ export function createTokenVerifier(deps: TokenDeps): TokenVerifier {
   return {
     async verify(token) {
       const known = seen.get(token);
-      if (known !== undefined && deps.keys.accepts(known.kid) && known.issuer === deps.issuer()) {
-        if (known.claims.exp * 1_000 > deps.clock()) return known.claims;
+      if (known !== undefined && deps.tokens.accepts(known.kid) && known.issuer === deps.issuer()) {
+        if ((known.claims.exp + SKEW_SECONDS) * 1_000 > deps.clock()) return known.claims;
         seen.delete(token);
         throw new AppError('token_expired');
       }
@@ -84,20 +152,20 @@ export function createTokenVerifier(deps: TokenDeps): TokenVerifier {
 }
 
 async function verifySignature(
-  deps: TokenDeps,
+  { tokens, issuer, clock }: TokenDeps,
   token: string,
 ): Promise<{ claims: AccessClaims; kid: string }> {
   if (token.length > MAX_TOKEN_LENGTH) throw new AppError('invalid_token');
   try {
-    const { payload, protectedHeader } = await jwtVerify(token, (header) => requireKey(deps.keys, header), {
+    const { payload, protectedHeader } = await jwtVerify(token, (header) => tokens.requireKey(header), {
       // one pinned algorithm: nothing in the token chooses how it is checked (S1 to S4)
-      algorithms: [ALGORITHM],
+      algorithms: [tokens.algorithm],
       typ: TYPE,
-      issuer: deps.issuer(),
-      audience: AUDIENCE,
+      issuer: issuer(),
+      audience: tokens.audience,
       requiredClaims: ['exp', 'iat', 'jti', 'sub', 'sid', 'tid'],
       clockTolerance: SKEW_SECONDS,
-      currentDate: new Date(deps.clock()),
+      currentDate: new Date(clock()),
     });
     return { claims: parseClaims(payload), kid: protectedHeader.kid ?? '' };
   } catch (error) {
@@ -108,18 +176,6 @@ async function verifySignature(
 }
 
 function parseClaims(payload: JWTPayload): AccessClaims {
-  const { tid, sid, sub, scope, roles, client_id, exp, jti } = claimsShape.parse(payload);
-  return { tid, sid, sub, scope, roles, client_id, exp, jti };
-}
-
-/** Our headers hold exactly alg, typ and kid; `jwk`, `jku`, `x5u`, `crit` and the like are somebody else's (S4, S6). */
-async function requireKey(keys: KeyRing, header: JWTHeaderParameters): Promise<CryptoKey> {
-  const strange = Object.keys(header).some((name) => !['alg', 'typ', 'kid'].includes(name));
-  const { kid } = header;
-  if (strange || header.typ !== TYPE || typeof kid !== 'string' || !/^[\w-]{1,64}$/.test(kid)) {
-    throw new errors.JWSInvalid('unexpected header');
-  }
-  const key = await keys.find(kid);
-  if (key === undefined) throw new errors.JWKSNoMatchingKey();
-  return key;
+  const { tid, sid, sub, scope, roles, client_id, exp, iat, jti, cnf } = claimsShape.parse(payload);
+  return { tid, sid, sub, scope, roles, client_id, exp, iat, jti, cnf };
 }

@@ -21,3 +21,12 @@ export function mayReadPartition(principal: Principal, partition: string): boole
 export function mayWritePartition(principal: Principal, partition: string): boolean {
   return principal.grants.write.has('*') || principal.grants.write.has(partition);
 }
+
+export function mayReadRecord(principal: Principal, collection: string, partition: string): boolean {
+  return mayReadCollection(principal, collection) && mayReadPartition(principal, partition);
+}
+
+/** Whether a record there may be told of at all; of any other, a refusal must not tell that there is one (V6). */
+export function mayKnowOf(principal: Principal, collection: string, partition: string): boolean {
+  return mayWritePartition(principal, partition) || mayReadRecord(principal, collection, partition);
+}

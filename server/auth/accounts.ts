@@ -17,8 +17,9 @@ const HOUR_MS = 3_600_000;
 /** How long a sign-up that is never verified reserves its username. */
 const PENDING_MS = 48 * HOUR_MS;
 /** Mails that strangers can cause to one address in an hour. */
-const MAILS_PER_HOUR = 5;
-const NOBODY = '00000000-0000-0000-0000-000000000000';
+export const MAILS_PER_HOUR = 5;
+/** An account that does not exist. */
+export const NOBODY = '00000000-0000-0000-0000-000000000000';
 /** Pending sign-ups of one address that a resend serves. */
 const RESEND_FLOWS = 3;
 
@@ -30,16 +31,21 @@ export interface SignUp {
   username: string;
   email: string;
   password: string;
+  /** The solution of a challenge, when one was asked for. */
+  altcha?: string | undefined;
 }
 
 /**
  * Signs somebody up. A taken e-mail takes the same steps and gives the same answer (S29): the row reserves its username but
  * never gets a code, and the address gets a mail that says so. Several people may have a sign-up pending for one address;
  * each has its own password and its own code, so whoever reads the mail decides which one counts.
- * Returns the account's id. Throws `signup_closed`, `username_taken`, `password_refused`, `invalid_request`, `busy`.
+ * Returns the account's id. Throws `signup_closed`, `username_taken`, `password_refused`, `invalid_request`, `busy`,
+ * `address_refused`, `proof_of_work_required`.
  */
 export async function signUp(core: IdentityCore, input: SignUp, caller: Caller): Promise<string> {
   if (core.config.SIGNUP === 'closed') throw new AppError('signup_closed');
+  await core.addressRules.requireAllowed(PEOPLE_TENANT, caller);
+  if (await core.suspicion.ofSignUp(caller.ip)) await core.proofs.require('signup', input.altcha);
   const localPart = input.email.slice(0, input.email.lastIndexOf('@'));
   requireAcceptablePassword(input.password, [input.username, input.email, localPart]);
   const passwordHash = await core.passwords.hash(input.password);
@@ -73,6 +79,7 @@ export async function verifyEmail(
   input: { email?: string | undefined; username?: string | undefined; code: string },
   caller: Caller,
 ): Promise<void> {
+  await core.addressRules.requireAllowed(PEOPLE_TENANT, caller);
   const named = await findCodeTarget(core, input);
   const userId = await core.db.transaction(async ({ sql }) => {
     await lockAddress(sql, named.emailKey);
@@ -99,6 +106,7 @@ export async function verifyEmail(
 
 /** Asks for another code. Known or not, the request only leaves a job, so that its answer takes the same time (S29). */
 export async function requestResend(core: IdentityCore, email: string, caller: Caller): Promise<void> {
+  await core.addressRules.requireAllowed(PEOPLE_TENANT, caller);
   await core.db.transaction(async ({ sql }) => {
     await core.jobs.enqueue(sql, {
       tenantId: PEOPLE_TENANT,
@@ -135,10 +143,7 @@ async function insertPending(
   user: SignUp & { id: string; passwordHash: string },
 ): Promise<boolean> {
   const now = core.clock();
-  await sql(
-    `DELETE FROM users WHERE tenant_id = $1 AND username_key = $2 AND verified_at IS NULL AND created_at < $3`,
-    [PEOPLE_TENANT, keyOf(user.username), new Date(now - PENDING_MS)],
-  );
+  await claimUsername(core, sql, PEOPLE_TENANT, keyOf(user.username));
   const rows = await sql(
     `INSERT INTO users (tenant_id, id, username, username_key, email, email_key, password_hash, role, created_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, 'member', $8)
@@ -155,6 +160,19 @@ async function insertPending(
     ],
   );
   return rows.length > 0;
+}
+
+/** Frees a username that a sign-up has reserved and never used. */
+export async function claimUsername(
+  core: IdentityCore,
+  sql: Sql,
+  tenantId: number,
+  usernameKey: string,
+): Promise<void> {
+  await sql(
+    `DELETE FROM users WHERE tenant_id = $1 AND username_key = $2 AND verified_at IS NULL AND created_at < $3`,
+    [tenantId, usernameKey, new Date(core.clock() - PENDING_MS)],
+  );
 }
 
 async function mailSignUp(core: IdentityCore, sql: Sql, user: PendingUser): Promise<void> {
@@ -215,7 +233,7 @@ async function findOnlyPending(core: IdentityCore, sql: Sql, emailKey: string): 
 
 /** Locking the tenant's row makes "first" unambiguous when two verify at once. */
 async function activate(core: IdentityCore, sql: Sql, userId: string, emailKey: string): Promise<void> {
-  await sql('SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE', [PEOPLE_TENANT]);
+  await sql('SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE', [PEOPLE_TENANT]);
   const now = new Date(core.clock());
   await sql(
     `UPDATE users SET verified_at = $3, changed_at = clock_timestamp(),
@@ -232,10 +250,8 @@ async function activate(core: IdentityCore, sql: Sql, userId: string, emailKey: 
 }
 
 /** One at a time for each address, so that counts hold and rows are locked in one order. */
-async function lockAddress(sql: Sql, emailKey: string): Promise<void> {
-  await sql('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [
-    `address ${PEOPLE_TENANT} ${emailKey}`,
-  ]);
+export async function lockAddress(sql: Sql, emailKey: string, tenantId = PEOPLE_TENANT): Promise<void> {
+  await sql('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [`address ${tenantId} ${emailKey}`]);
 }
 
 function refusalOf(success: boolean, code: string): { code?: string } {

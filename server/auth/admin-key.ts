@@ -1,29 +1,37 @@
-import { AppError } from '../../protocol/errors.ts';
-import { dataPath } from '../config.ts';
+import { dataPath, servesIdentity } from '../config.ts';
 import type { Config } from '../config.ts';
 import { sameDigest, sha256 } from './opaque.ts';
 import type { Principal } from './principal.ts';
-import { readOrCreateSecret } from './stored-secret.ts';
+import { readOrCreateSecret, readSecret } from './stored-secret.ts';
 
 /** The installation's admin key: INTERNAL_API_KEY, else DATA_DIR/admin.key. Only its SHA-256 stays in memory. */
 export interface AdminKey {
-  /** Throws `unauthenticated` when the key is wrong. */
-  authenticate(key: string, tenantId: number): Principal;
+  /** The key as a principal of the tenant; undefined when it is another. */
+  find(key: string, tenantId: number): Principal | undefined;
   /** Where a person finds it: a file, or undefined when it came from the environment. */
   file: string | undefined;
 }
 
-const NIL = '00000000-0000-0000-0000-000000000000';
+/** Stands where there is no session. */
+export const NIL = '00000000-0000-0000-0000-000000000000';
+/** The end of what has none: a moment that every date can still tell. */
+export const NEVER = Date.UTC(9999, 11, 31);
+
+/** Whether it is the installation's own key, which stands above tenants, and not one of theirs. */
+export function isAdminKey({ kind, id }: Pick<Principal, 'kind' | 'id'>): boolean {
+  return kind === 'api_key' && id === NIL;
+}
 
 export async function openAdminKey(config: Config): Promise<AdminKey> {
-  const file = config.INTERNAL_API_KEY === undefined ? dataPath(config, 'admin.key') : undefined;
-  const expected = sha256(
-    config.INTERNAL_API_KEY ?? (await readOrCreateSecret(dataPath(config, 'admin.key'))),
-  );
+  const path = dataPath(config, 'admin.key');
+  // one is made where clients are registered: another process must not have one of its own
+  const read = servesIdentity(config) ? readOrCreateSecret : readSecret;
+  const secret = config.INTERNAL_API_KEY ?? (await read(path));
+  const expected = secret === undefined ? undefined : sha256(secret);
   return {
-    file,
-    authenticate(key, tenantId) {
-      if (!sameDigest(sha256(key), expected)) throw new AppError('unauthenticated');
+    file: config.INTERNAL_API_KEY === undefined && secret !== undefined ? path : undefined,
+    find(key, tenantId) {
+      if (expected === undefined || !sameDigest(sha256(key), expected)) return undefined;
       return {
         tenantId,
         kind: 'api_key',
@@ -32,7 +40,7 @@ export async function openAdminKey(config: Config): Promise<AdminKey> {
         sessionId: NIL,
         scopes: new Set(['admin']),
         grants: { read: new Set(['*']), write: new Set(['*']) },
-        expiresAt: Number.MAX_SAFE_INTEGER,
+        expiresAt: NEVER,
       };
     },
   };

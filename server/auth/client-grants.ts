@@ -1,18 +1,30 @@
 import { AppError } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
+import { prepare } from '../db.ts';
+import { checkAssertion } from './client-assertions.ts';
+import type { ClientKeys } from './client-keys.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { createAddressCheck } from './ip-allow-list.ts';
 import { findTenantOf, sameDigest, sha256 } from './opaque.ts';
 import { mint, openSession } from './sessions.ts';
 import type { TokenSet } from './sessions.ts';
 
-/** An OAuth client that has proved its secret. */
+/** How a client says who it is, and what it proves it with. */
+export type ClientCredentials =
+  | { method: 'client_secret_basic' | 'client_secret_post'; clientId: string; secret: string }
+  | { method: 'private_key_jwt'; clientId: string; assertion: string };
+
+export type AuthMethod = ClientCredentials['method'];
+
+/** An OAuth client that has proved its secret or its key. */
 export interface AuthenticatedClient {
   tenantId: number;
   id: string;
   clientId: string;
   scopes: string[];
   ratePerMinute: number | null;
+  /** It gets tokens only that are bound to a key (RFC 9449). */
+  dpopBound: boolean;
 }
 
 interface ClientRow {
@@ -22,78 +34,107 @@ interface ClientRow {
   ip_allow_list: string[];
   rate_per_minute: number | null;
   disabled: boolean;
+  auth_method: AuthMethod | null;
+  jwks: ClientKeys | null;
+  dpop_bound: boolean;
   hashes: Buffer[] | null;
 }
 
-const FIND = `
+const FIND = prepare(
+  'client-by-id',
+  `
   SELECT c.tenant_id, c.id, c.scopes, c.ip_allow_list, c.rate_per_minute, c.disabled_at IS NOT NULL AS disabled,
+         c.auth_method, c.jwks, c.dpop_bound,
          (SELECT array_agg(s.hash) FROM client_secrets s
           WHERE s.tenant_id = c.tenant_id AND s.oauth_client_id = c.id
             AND (s.expires_at IS NULL OR s.expires_at > $3)) AS hashes
-  FROM oauth_clients c WHERE c.tenant_id = $1 AND c.client_id = $2`;
+  FROM oauth_clients c WHERE c.tenant_id = $1 AND c.client_id = $2`,
+);
 
 const NOTHING = Buffer.alloc(32);
 
 /**
- * Checks a client's secret. An unknown client costs the same look-up, comparison and audit row as a wrong secret, and gets
- * the same refusal (S43). Throws `invalid_credentials`; `forbidden` when only its address is not allowed (S47).
+ * Checks a client's secret or assertion. An unknown client costs the same look-up, comparison and audit row as a wrong secret,
+ * and gets the same refusal (S43). Throws `invalid_credentials`; `forbidden` when only its address is not allowed (S47).
  */
 export async function authenticateClient(
   core: IdentityCore,
-  credentials: { clientId: string; secret: string },
+  credentials: ClientCredentials,
   caller: Caller,
 ): Promise<AuthenticatedClient> {
+  const { clientId, method } = credentials;
   const [row] = await core.db.sql<ClientRow>(FIND, [
-    findTenantOf('slc', credentials.clientId) ?? 0,
-    credentials.clientId,
+    findTenantOf('slc', clientId) ?? 0,
+    clientId,
     new Date(core.clock()),
   ]);
-  const given = sha256(credentials.secret);
-  const matches = (row?.hashes ?? [NOTHING]).map((hash) => sameDigest(hash, given)).includes(true);
-  if (row === undefined || !matches || row.disabled) {
-    await auditRefusal(core, row, 'invalid_credentials', caller);
+  const fault = await findFault(core, row, credentials);
+  if (row === undefined || fault !== undefined || row.disabled || !isRegistered(row, method)) {
+    await auditRefusal(core, row, { code: 'invalid_credentials', method, fault }, caller);
     throw new AppError('invalid_credentials');
   }
   if (!createAddressCheck(row.ip_allow_list)(caller.ip)) {
-    await auditRefusal(core, row, 'forbidden', caller);
+    await auditRefusal(core, row, { code: 'forbidden', method }, caller);
     throw new AppError('forbidden', { message: 'This client may not be used from your address.' });
   }
   return {
     tenantId: row.tenant_id,
     id: row.id,
-    clientId: credentials.clientId,
+    clientId,
     scopes: row.scopes,
     ratePerMinute: row.rate_per_minute,
+    dpopBound: row.dpop_bound,
   };
+}
+
+/** What is wrong with the proof; undefined: nothing. */
+async function findFault(
+  core: IdentityCore,
+  row: ClientRow | undefined,
+  credentials: ClientCredentials,
+): Promise<string | undefined> {
+  if (credentials.method === 'private_key_jwt') {
+    const { clientId, assertion } = credentials;
+    const client = { tenantId: row?.tenant_id ?? 1, clientId, keys: row?.jwks ?? null };
+    return checkAssertion(core, client, assertion);
+  }
+  const given = sha256(credentials.secret);
+  const matches = (row?.hashes ?? [NOTHING]).map((hash) => sameDigest(hash, given)).includes(true);
+  return matches ? undefined : 'secret';
+}
+
+/** A client has one method; one that has registered none may send its secret either way. */
+function isRegistered(row: ClientRow, method: AuthMethod): boolean {
+  return row.auth_method === null ? method !== 'private_key_jwt' : row.auth_method === method;
 }
 
 /** The client_credentials grant (RFC 6749 section 4.4). `scope` must lie within what was registered; throws `forbidden`. */
 export async function grantClientCredentials(
   core: IdentityCore,
   client: AuthenticatedClient,
-  scope: readonly string[] | undefined,
+  { scope, dpopJkt }: { scope: readonly string[] | undefined; dpopJkt?: string | undefined },
   caller: Caller,
 ): Promise<TokenSet> {
   if (scope?.some((name) => !client.scopes.includes(name)) === true) throw new AppError('forbidden');
-  const opened = await core.db.transaction(async ({ sql }) => {
-    const session = await openSession(core, sql, {
-      tenantId: client.tenantId,
-      kind: 'client',
-      id: client.id,
-      clientId: client.clientId,
-      scopes: scope ?? null,
-      caller,
-    });
-    await appendAudit(sql, {
+  // one statement, which is its own transaction: session, refresh token and audit row are there together, or none of them
+  const opened = await openSession(core, core.db.sql, {
+    tenantId: client.tenantId,
+    kind: 'client',
+    id: client.id,
+    clientId: client.clientId,
+    scopes: scope ?? null,
+    amr: [],
+    dpopJkt,
+    caller,
+    audit: (sessionId) => ({
       tenantId: client.tenantId,
       action: 'oauth.token',
       principal: `client:${client.id}`,
       success: true,
       ip: caller.ip,
       requestId: caller.requestId,
-      details: { session: session.sessionId, ...(scope === undefined ? {} : { scope }) },
-    });
-    return session;
+      details: { session: sessionId, ...(scope === undefined ? {} : { scope }) },
+    }),
   });
   return mint(core, opened);
 }
@@ -101,9 +142,10 @@ export async function grantClientCredentials(
 async function auditRefusal(
   core: IdentityCore,
   row: ClientRow | undefined,
-  code: string,
+  refusal: { code: string; method: AuthMethod; fault?: string | undefined },
   caller: Caller,
 ): Promise<void> {
+  const { code, ...details } = refusal;
   await appendAudit(core.db.sql, {
     tenantId: row?.tenant_id ?? 1,
     action: 'oauth.client_authentication',
@@ -112,5 +154,6 @@ async function auditRefusal(
     code,
     ip: caller.ip,
     requestId: caller.requestId,
+    details,
   });
 }

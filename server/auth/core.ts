@@ -3,13 +3,19 @@ import type { Database } from '../db.ts';
 import type { Hints } from '../hints.ts';
 import type { Jobs } from '../jobs.ts';
 import type { Logger } from '../log.ts';
+import type { TokenScheme } from './access-token.ts';
+import type { Limits } from '../limits/limits.ts';
+import type { AddressRules } from './address-rules.ts';
+import type { ApiKeyStates } from './api-key-states.ts';
 import type { Clock } from './clock.ts';
 import type { GuessLimits } from './guess-limits.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { PasswordHasher } from './passwords.ts';
+import type { ProofOfWork } from './proof-of-work.ts';
 import type { Revocations } from './revocations.ts';
 import type { SecretBox } from './secret-box.ts';
 import type { SessionStates } from './session-states.ts';
+import type { Suspicion } from './suspicion.ts';
 
 /** What every identity function works with; made once by `startIdentity`. */
 export interface IdentityCore {
@@ -19,14 +25,23 @@ export interface IdentityCore {
   hints: Hints;
   /** `iss` of tokens and base of mailed links: from configuration, never from a request (S32). */
   issuer: () => string;
+  /** Where this process is reached: the issuer, unless that is another one (ROLE=foundation). */
+  baseUrl: () => string;
+  /** What access tokens are signed and checked with: one way alone. */
+  tokens: TokenScheme;
   /** Epoch milliseconds. */
   clock: Clock;
   box: SecretBox;
   keys: KeyRing;
   states: SessionStates;
+  apiKeys: ApiKeyStates;
   revocations: Revocations;
   passwords: PasswordHasher;
+  limits: Limits;
   guesses: GuessLimits;
+  suspicion: Suspicion;
+  proofs: ProofOfWork;
+  addressRules: AddressRules;
   jobs: Jobs;
 }
 

@@ -1,99 +1,171 @@
-import type { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AppError } from '../../protocol/errors.ts';
+import type { Count, Counter, Limiter } from '../limits/limiter.ts';
 
 /** One count that a guess is measured by. */
 export interface GuessCount {
-  limiter: RateLimiterMemory;
+  limiter: Limiter;
   key: string;
-  /** Asked when the count is used up: whether this caller may pass all the same. */
-  isExempt?: (() => Promise<boolean>) | undefined;
+  /**
+   * Asked when the count is used up, by failures or together with guesses under way: the milliseconds that this caller has to
+   * wait; 0: it may pass; undefined: as long as everybody.
+   */
+  waitWhenFull?: ((failures: number) => Promise<number | undefined>) | undefined;
+  /** Told of the count with one more failure. */
+  onFailure?: ((count: Count) => Promise<void>) | undefined;
   /** Counts failures only: for 256-bit secrets, where a burst of guesses gains nothing and waiting would cost throughput. */
   failuresOnly?: boolean | undefined;
 }
 
+/** Told of each count that was changed or that refused: for the headers. */
+export type CountListener = (limiter: Counter, count: Count) => void;
+
+export interface Entry {
+  /** What each count had when the guess was let in. */
+  failures: number[];
+  /** Frees the place, and counts a failure. */
+  leave(failed: boolean): Promise<void>;
+}
+
 /**
  * Lets guesses through as long as failures plus guesses under way stay within each limit. Those beyond wait for the ones under
- * way instead of being refused: a burst of right answers passes, and a burst of wrong ones gets exactly the limit.
+ * way instead of being refused: a burst of right answers passes, and a burst of wrong ones gets exactly the limit. Guesses under
+ * way on other nodes are not seen: a burst over several nodes gets the limit on each of them, once.
  */
-/** Told of each count that was changed or that refused: for the headers. */
-export type CountListener = (limiter: RateLimiterMemory, result: RateLimiterRes) => void;
-
 export interface GuessGate {
-  /** Waits for a place. Throws `rate_limited`, or `busy` when too many wait. Returns how to leave, telling the outcome. */
-  enter(counts: readonly GuessCount[], onCount: CountListener): Promise<(failed: boolean) => Promise<void>>;
+  /** Waits for a place. Throws `rate_limited`, or `busy` when too many wait. */
+  enter(counts: readonly GuessCount[], onCount: CountListener): Promise<Entry>;
 }
 
 const MAX_WAITING = 512;
+const NO_ANSWER = Promise.resolve(undefined);
+
+type Look = { entry: number[] } | { obstacle: GuessCount };
+
+/** Guesses under way on this node, and those that wait for them. */
+interface Places {
+  /** Grows with each guess that ends. */
+  readonly ended: number;
+  isCrowded(count: GuessCount, failures: number): boolean;
+  take(counts: readonly GuessCount[]): void;
+  free(counts: readonly GuessCount[]): void;
+  /** Until a guess at the same thing ends. Throws `busy` when too many wait. */
+  waitFor(count: GuessCount): Promise<void>;
+}
 
 export function createGuessGate(): GuessGate {
-  const underWay = new Map<string, number>();
-  const waiting = new Map<string, (() => void)[]>();
-  let waiters = 0;
-  let settled = 0;
-
-  const countUnderWay = (key: string, change: number): void => {
-    const count = (underWay.get(key) ?? 0) + change;
-    if (count === 0) underWay.delete(key);
-    else underWay.set(key, count);
-  };
-  /** What keeps the guess out: nothing, or a count that is full with guesses under way. Throws when full with failures. */
-  const findObstacle = async (
-    counts: readonly GuessCount[],
-    onCount: CountListener,
-  ): Promise<GuessCount | undefined> => {
-    let seen: number;
-    let obstacle: GuessCount | undefined;
-    do {
-      seen = settled;
-      obstacle = undefined;
-      for (const count of counts) {
-        const failures = (await count.limiter.get(count.key))?.consumedPoints ?? 0;
-        const open = count.failuresOnly === true ? 0 : (underWay.get(nameOf(count)) ?? 0);
-        const full = failures + open >= count.limiter.points;
-        if (!full || (await count.isExempt?.()) === true) continue;
-        if (failures >= count.limiter.points) throw await refusalBy(count, onCount);
-        obstacle ??= count;
-      }
-      // a guess that ended while this one was looking may have changed what was read
-    } while (seen !== settled);
-    return obstacle;
-  };
-  const waitFor = async (count: GuessCount): Promise<void> => {
-    if (waiters >= MAX_WAITING) throw new AppError('busy', { retryAfterMs: 2_000 });
-    waiters += 1;
-    await new Promise<void>((resolve) => {
-      waiting.set(nameOf(count), [...(waiting.get(nameOf(count)) ?? []), resolve]);
-    });
-    waiters -= 1;
-  };
+  const places = createPlaces();
   return {
     async enter(counts, onCount) {
-      for (;;) {
-        const obstacle = await findObstacle(counts, onCount);
-        if (obstacle === undefined) break;
-        await waitFor(obstacle);
+      let look = await tryEnter(places, counts, onCount);
+      while ('obstacle' in look) {
+        await places.waitFor(look.obstacle);
+        look = await tryEnter(places, counts, onCount);
       }
-      for (const count of counts) countUnderWay(nameOf(count), 1);
-      return async (failed) => {
-        // the failure is counted before the place is free
-        if (failed) for (const { limiter, key } of counts) onCount(limiter, await limiter.penalty(key));
-        settled += 1;
-        for (const count of counts) {
-          countUnderWay(nameOf(count), -1);
-          waiting.get(nameOf(count))?.forEach((resolve) => resolve());
-          waiting.delete(nameOf(count));
-        }
+      return {
+        failures: look.entry,
+        async leave(failed) {
+          try {
+            // the failure is counted before the place is free
+            if (failed) await Promise.all(counts.map((count) => countFailure(count, onCount)));
+          } finally {
+            places.free(counts);
+          }
+        },
       };
     },
   };
 }
 
-function nameOf({ limiter, key }: GuessCount): string {
-  return `${limiter.keyPrefix} ${key}`;
+/** Takes a place, or says what is full with guesses under way. Throws when a count is full with failures. */
+async function tryEnter(
+  places: Places,
+  counts: readonly GuessCount[],
+  onCount: CountListener,
+): Promise<Look> {
+  for (;;) {
+    const seen = places.ended;
+    const found = await Promise.all(counts.map(({ limiter, key }) => limiter.find(key)));
+    const states = counts.map((count, i) => ({
+      count,
+      found: found[i],
+      failures: found[i]?.consumedPoints ?? 0,
+    }));
+    const waits = await Promise.all(
+      states.map(({ count, failures }) =>
+        places.isCrowded(count, failures) ? (count.waitWhenFull?.(failures) ?? NO_ANSWER) : NO_ANSWER,
+      ),
+    );
+    // a guess that ended while this one was looking may have changed what was read
+    if (seen !== places.ended) continue;
+    // from here on nothing comes in between
+    const crowded = states.filter(
+      ({ count, failures }, i) => waits[i] !== 0 && places.isCrowded(count, failures),
+    );
+    const full = crowded.find(({ count, failures }) => failures >= count.limiter.points);
+    if (full) throw refusalBy(full.count, { found: full.found, wait: waits[states.indexOf(full)] }, onCount);
+    const [first] = crowded;
+    if (first) return { obstacle: first.count };
+    places.take(counts);
+    return { entry: states.map(({ failures }) => failures) };
+  }
 }
 
-async function refusalBy({ limiter, key }: GuessCount, onCount: CountListener): Promise<AppError> {
-  const result = await limiter.get(key);
-  if (result !== null) onCount(limiter, result);
-  return new AppError('rate_limited', { retryAfterMs: result?.msBeforeNext ?? 1_000 });
+function createPlaces(): Places {
+  const underWay = new Map<string, number>();
+  const waiting = new Map<string, (() => void)[]>();
+  let waiters = 0;
+  let ended = 0;
+  const change = (counts: readonly GuessCount[], by: number): void => {
+    for (const name of counts.map(nameOf)) {
+      const open = (underWay.get(name) ?? 0) + by;
+      if (open === 0) underWay.delete(name);
+      else underWay.set(name, open);
+    }
+  };
+  return {
+    get ended() {
+      return ended;
+    },
+    isCrowded(count, failures) {
+      const open = count.failuresOnly === true ? 0 : (underWay.get(nameOf(count)) ?? 0);
+      return failures + open >= count.limiter.points;
+    },
+    take: (counts) => change(counts, 1),
+    free(counts) {
+      ended += 1;
+      change(counts, -1);
+      for (const name of counts.map(nameOf)) {
+        waiting.get(name)?.forEach((resolve) => resolve());
+        waiting.delete(name);
+      }
+    },
+    async waitFor(count) {
+      if (waiters >= MAX_WAITING) throw new AppError('busy', { retryAfterMs: 2_000 });
+      waiters += 1;
+      await new Promise<void>((resolve) => {
+        waiting.set(nameOf(count), [...(waiting.get(nameOf(count)) ?? []), resolve]);
+      });
+      waiters -= 1;
+    },
+  };
+}
+
+async function countFailure({ limiter, key, onFailure }: GuessCount, onCount: CountListener): Promise<void> {
+  const count = await limiter.add(key);
+  onCount(limiter, count);
+  await onFailure?.(count);
+}
+
+function nameOf({ limiter, key }: GuessCount): string {
+  return `${limiter.name} ${key}`;
+}
+
+function refusalBy(
+  { limiter }: GuessCount,
+  { found, wait }: { found: Count | undefined; wait: number | undefined },
+  onCount: CountListener,
+): AppError {
+  const msBeforeNext = wait ?? found?.msBeforeNext ?? 1_000;
+  if (found !== undefined) onCount(limiter, { ...found, msBeforeNext });
+  return new AppError('rate_limited', { retryAfterMs: msBeforeNext });
 }

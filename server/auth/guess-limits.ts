@@ -1,16 +1,24 @@
-import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { AppError } from '../../protocol/errors.ts';
 import type { Config } from '../config.ts';
+import type { Count, Limiter } from '../limits/limiter.ts';
+import type { Limits } from '../limits/limits.ts';
+import { rememberCounts } from '../limits/remembered.ts';
+import { createTurns, waitFor } from '../limits/turns.ts';
+import { networkOf } from './addresses.ts';
 import { createGuessGate } from './guess-gate.ts';
-import type { CountListener } from './guess-gate.ts';
+import type { CountListener, Entry, GuessCount } from './guess-gate.ts';
 
-/** Bounds guessing at secrets, over HTTP and sockets alike. Counts live in memory: each node has its own. */
+/** Bounds guessing at secrets, over HTTP and sockets alike, and over all nodes. */
 export interface GuessLimits {
   /**
    * Lets `attempt` run while its failures stay within the limits of the pair of account and address, of the account, and of the
-   * address. Throws `rate_limited`, `busy`, and whatever the attempt throws.
+   * address. Throws `rate_limited`, `busy`, and whatever `prove` and the attempt throw.
    */
   guard<T>(guess: Guess<T>): Promise<T>;
+  /** Failed guesses that came from the network of an address, at whatever account. */
+  failuresFrom(ip: string | undefined): Promise<number>;
+  /** The account's owner has proved who they are in another way: strangers' failures no longer count. */
+  forgive(account: string): Promise<void>;
 }
 
 export interface Guess<T> {
@@ -18,8 +26,10 @@ export interface Guess<T> {
   account: string;
   ip: string | undefined;
   attempt: () => Promise<T>;
-  /** Whether the account has been used from this address before: strangers cannot lock it out there (S30). */
-  isKnownAddress?: (ip: string) => Promise<boolean>;
+  /** Whether the account has been used from there before (see `networkOf`): strangers cannot lock it out there (S30). */
+  isKnownNetwork?: (network: string) => Promise<boolean>;
+  /** Asked for when so many guesses failed that these may be a program's. Throws when there is no proof. */
+  prove?: () => Promise<void>;
   onCount?: CountListener | undefined;
   /** The secret has 256 random bits: only failures count, and strangers' failures do not keep the owner out. */
   unguessable?: boolean;
@@ -28,44 +38,116 @@ export interface Guess<T> {
 /** Refusals that are failed guesses; others (a full queue, a bad form) are not. */
 const FAILED_GUESSES = new Set(['invalid_credentials', 'invalid_code']);
 
-export function createGuessLimits(config: Config): GuessLimits {
-  const duration = config.AUTH_FAILURE_WINDOW_MS / 1_000;
-  const pair = new RateLimiterMemory({ keyPrefix: 'pair', points: config.AUTH_FAILURE_LIMIT, duration });
-  const account = new RateLimiterMemory({
-    keyPrefix: 'account',
-    points: config.AUTH_FAILURE_LIMIT_ACCOUNT,
-    duration,
-  });
-  const address = new RateLimiterMemory({
-    keyPrefix: 'address',
-    points: config.AUTH_FAILURE_LIMIT_ADDRESS,
-    duration,
-  });
-  const gate = createGuessGate();
+export function createGuessLimits(config: Config, limits: Limits): GuessLimits {
+  const seconds = config.AUTH_FAILURE_WINDOW_MS / 1_000;
+  const pair = rememberCounts(limits.exact({ name: 'pair', points: config.AUTH_FAILURE_LIMIT, seconds }));
+  const address = rememberCounts(
+    limits.exact({ name: 'address', points: config.AUTH_FAILURE_LIMIT_ADDRESS, seconds }),
+  );
+  const account = limits.exact({ name: 'account', points: config.AUTH_FAILURE_LIMIT_ACCOUNT, seconds });
+  const guessable = createGuard(config, limits, { pair, account, address });
+  const unguessable = createSecretGuard({ pair: pair.remembered, address: address.remembered });
   return {
-    async guard(guess) {
-      const ip = guess.ip ?? '';
-      const pairKey = `${guess.account} ${ip}`;
-      const failuresOnly = guess.unguessable;
-      const isExempt = async (): Promise<boolean> =>
-        failuresOnly === true || (await guess.isKnownAddress?.(ip)) === true;
-      const leave = await gate.enter(
-        [
-          { limiter: pair, key: pairKey, failuresOnly },
-          { limiter: address, key: ip, failuresOnly },
-          { limiter: account, key: guess.account, isExempt, failuresOnly },
-        ],
-        guess.onCount ?? (() => undefined),
-      );
-      try {
-        const result = await guess.attempt();
-        await pair.delete(pairKey);
-        await leave(false);
-        return result;
-      } catch (error) {
-        await leave(error instanceof AppError && FAILED_GUESSES.has(error.code));
-        throw error;
-      }
+    guard: (guess) => (guess.unguessable === true ? unguessable(guess) : guessable(guess)),
+    failuresFrom: async (ip) => (await address.find(networkOf(ip ?? '')))?.consumedPoints ?? 0,
+    async forgive(named) {
+      await account.forget(named);
     },
   };
+}
+
+type Guard = <T>(guess: Guess<T>) => Promise<T>;
+
+/** For what people remember or type in: every count is asked for each time. */
+function createGuard(
+  config: Config,
+  limits: Limits,
+  { pair, account, address }: Record<'pair' | 'account' | 'address', Limiter>,
+): Guard {
+  const gate = createGuessGate();
+  const turns = createTurns(limits);
+  /** A count over its limit lasts longer than the wait it imposes: an attack that goes on meets ever longer ones. */
+  const keep = async (key: string, count: Count): Promise<void> => {
+    const lasting = 2 * waitFor(count.consumedPoints - account.points);
+    if (count.consumedPoints < account.points || lasting <= count.msBeforeNext) return;
+    await account.set(key, count.consumedPoints, lasting / 1_000);
+  };
+  return async (guess) => {
+    const network = networkOf(guess.ip ?? '');
+    const pairKey = `${guess.account} ${network}`;
+    const isKnown = once(async () => (await guess.isKnownNetwork?.(network)) === true);
+    /** How far over the limit the account was when a turn was asked for; undefined: none is needed. */
+    let over: number | undefined;
+    const waitWhenFull = async (failures: number): Promise<number | undefined> => {
+      if (await isKnown()) return 0;
+      if (failures < account.points) return undefined;
+      over = failures - account.points;
+      return turns.ask(pairKey, over);
+    };
+    const counts: GuessCount[] = [
+      { limiter: pair, key: pairKey },
+      { limiter: address, key: network },
+      {
+        limiter: account,
+        key: guess.account,
+        waitWhenFull,
+        onFailure: (count) => keep(guess.account, count),
+      },
+    ];
+    const entry = await gate.enter(counts, guess.onCount ?? (() => undefined));
+    return inside(entry, guess, {
+      before: async () => {
+        const [, byAddress = 0, byAccount = 0] = entry.failures;
+        const suspicious = (failures: number): boolean => failures >= config.PROOF_OF_WORK_AFTER;
+        if (suspicious(byAddress) || (suspicious(byAccount) && !(await isKnown()))) await guess.prove?.();
+        if (over !== undefined && !(await turns.take(pairKey, over)))
+          throw new AppError('rate_limited', { retryAfterMs: waitFor(over) });
+      },
+      after: async () => {
+        if ((entry.failures[0] ?? 0) > 0) await pair.forget(pairKey);
+      },
+    });
+  };
+}
+
+/** For 256 random bits: a right one costs the store nothing. */
+function createSecretGuard({ pair, address }: Record<'pair' | 'address', Limiter>): Guard {
+  const gate = createGuessGate();
+  return async (guess) => {
+    const network = networkOf(guess.ip ?? '');
+    const pairKey = `${guess.account} ${network}`;
+    const counts = [
+      { limiter: pair, key: pairKey, failuresOnly: true },
+      { limiter: address, key: network, failuresOnly: true },
+    ];
+    const entry = await gate.enter(counts, guess.onCount ?? (() => undefined));
+    return inside(entry, guess, {
+      after: async () => {
+        if ((entry.failures[0] ?? 0) > 0) await pair.forget(pairKey);
+      },
+    });
+  };
+}
+
+async function inside<T>(
+  entry: Entry,
+  guess: Guess<T>,
+  around: { before?: () => Promise<void>; after: () => Promise<void> },
+): Promise<T> {
+  try {
+    await around.before?.();
+    const result = await guess.attempt();
+    await around.after();
+    await entry.leave(false);
+    return result;
+  } catch (error) {
+    await entry.leave(error instanceof AppError && FAILED_GUESSES.has(error.code));
+    throw error;
+  }
+}
+
+/** Asked for once, however often it is needed. */
+function once<T>(find: () => Promise<T>): () => Promise<T> {
+  let found: Promise<T> | undefined;
+  return () => (found ??= find());
 }

@@ -1,36 +1,52 @@
 import type { JWK } from 'jose';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
-import { dataPath } from '../config.ts';
+import { dataPath, servesIdentity } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../db.ts';
 import type { Hints } from '../hints.ts';
 import { startJobs } from '../jobs.ts';
-import type { JobHandler } from '../jobs.ts';
+import type { JobHandler, Jobs } from '../jobs.ts';
 import type { Logger } from '../log.ts';
 import { createMailer, mailShape } from '../mail.ts';
 import type { Mailer } from '../mail.ts';
-import { createTokenVerifier } from './access-token.ts';
+import { createTokenScheme, createTokenVerifier } from './access-token.ts';
 import type { AccessClaims } from './access-token.ts';
+import { requirePossession } from './possession.ts';
+import type { Presented } from './possession.ts';
 import { MAIL_JOB, RESEND_JOB, resendVerification } from './accounts.ts';
 import { openAdminKey } from './admin-key.ts';
+import type { AdminKey } from './admin-key.ts';
+import { createAddressRules } from './address-rules.ts';
+import { createApiKeyCheck } from './api-key-check.ts';
+import { createApiKeyStates } from './api-key-states.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, IdentityCore } from './core.ts';
+import type { CountListener } from './guess-gate.ts';
+import { createDeviceRequests } from './device-requests.ts';
+import type { DeviceRequests } from './device-requests.ts';
+import { createLimits } from '../limits/limits.ts';
 import { createGuessLimits } from './guess-limits.ts';
 import { openKeyRing } from './key-ring.ts';
+import { startKeyWatch } from './key-watch.ts';
 import type { LiveSockets } from './live-sockets.ts';
 import { logInGuarded } from './login.ts';
 import type { Credentials, LoggedIn } from './login.ts';
 import { startMaintenance } from './maintenance.ts';
+import { FORGOT_JOB, mailReset } from './passwords-change.ts';
 import { createPasswordHasher } from './passwords.ts';
+import { createProofOfWork } from './proof-of-work.ts';
 import type { Principal } from './principal.ts';
 import { startRevocations } from './revocations.ts';
 import type { RevokeCause, RevokeTarget } from './revocations.ts';
+import type { DisconnectListener } from './revoke-delays.ts';
 import { revoke } from './revoke.ts';
 import { createSecretBox } from './secret-box.ts';
+import type { SecretBox } from './secret-box.ts';
 import { createSessionStates } from './session-states.ts';
 import type { SessionState } from './session-states.ts';
 import { readOrCreateSecret } from './stored-secret.ts';
+import { createSuspicion } from './suspicion.ts';
 import { requireTenant } from './tenants.ts';
 
 export interface IdentityOptions {
@@ -40,9 +56,13 @@ export interface IdentityOptions {
   hints: Hints;
   /** PUBLIC_URL, or the listening URL; asked each time, for the port may be known only after listening. */
   issuer: () => string;
+  /** Where this process itself is reached; left out: at the issuer. */
+  baseUrl?: () => string;
   clock?: Clock;
   /** Where mail is printed when there is no SMTP_SERVER. */
   console?: NodeJS.WritableStream;
+  /** Hears how long a socket outlived its session, in seconds, and how this node heard of its end. */
+  onDisconnect?: DisconnectListener | undefined;
 }
 
 /** Who somebody is and what they may do; everything about tokens, sessions and accounts stands behind it. */
@@ -50,21 +70,33 @@ export interface Identity {
   /**
    * Validates an access token locally and returns its principal with its rights as of now (at most 5 s old, and at once after
    * a change on this node). Throws `invalid_token`, `token_expired`, `revoked`, `unavailable`; `forbidden` when the client
-   * may not be used from `from.ip`.
+   * may not be used from `from.ip`, `address_refused` when its tenant lets nobody in from there; `invalid_dpop_proof`,
+   * `use_dpop_nonce` when it is bound to a key and `from.dpop` does
+   * not prove that the caller has it.
    */
-  authenticate(token: string, from?: { ip?: string | undefined }): Promise<Principal>;
+  authenticate(token: string, from?: Presented): Promise<Principal>;
+  /** What a valid token says, for who asks about it and does not use it. Throws as `authenticate`, but for where and how. */
+  inspect(token: string): Promise<{ claims: AccessClaims; state: SessionState }>;
   /**
    * The same principal with its rights as of now, for the next event of an open socket. Throws `revoked`, `unavailable`;
    * `forbidden` when its client may no longer be used from the address it was authenticated for.
    */
   current(principal: Principal): Promise<Principal>;
-  /** The admin key as a principal of an existing tenant. Throws `unauthenticated`, `not_found`. */
-  authenticateKey(key: string, tenantId?: number): Promise<Principal>;
-  /** Requests a minute its administrators allow this principal; undefined: no limit of its own. */
+  /**
+   * The admin key as a principal of an existing tenant (1 when none is named), or a tenant's API key as one of its own. Throws
+   * `unauthenticated`, `not_found`, `revoked`, `token_expired`, `rate_limited`, `unavailable`.
+   */
+  authenticateKey(key: string, request?: KeyRequest): Promise<Principal>;
+  /**
+   * Requests its administrators allow this principal: an OAuth client a minute, an API key in a window of
+   * RATE_LIMIT_WINDOW_MS; undefined: no limit of its own.
+   */
   rateOf(principal: Principal): Promise<number | undefined>;
   /** A password login for a socket: opens a session, within the limits that HTTP has too. Throws as `POST /api/login`. */
   logIn(credentials: Credentials, caller: Caller): Promise<LoggedIn & { principal: Principal }>;
   sockets: LiveSockets;
+  /** Terminals that wait for a person. */
+  deviceRequests: DeviceRequests;
   jwks(): { keys: JWK[] };
   /** Publishes a new signing key; it signs once every JWKS cache has it. */
   rotateKeys(options?: { immediately?: boolean }): Promise<void>;
@@ -77,38 +109,57 @@ export interface Identity {
   close(): Promise<void>;
 }
 
+/** A key that came over HTTP, and with what. */
+export interface KeyRequest {
+  /** The tenant that the request names: the admin key has none of its own. */
+  tenantId?: number | undefined;
+  caller?: Caller | undefined;
+  onCount?: CountListener | undefined;
+}
+
 /** Opens keys and secrets (made on the first start), starts the revocation watch, the job worker and the maintenance. */
 export async function startIdentity(options: IdentityOptions): Promise<Identity> {
-  const { db, config, log, hints } = options;
+  const { db, config, log, hints, issuer, baseUrl = issuer, onDisconnect } = options;
   const clock = options.clock ?? Date.now;
-  const box = createSecretBox(
-    config.CONFIG_ENCRYPTION_KEY ?? (await readOrCreateSecret(dataPath(config, 'encryption.key'))),
-  );
+  const box = await openBox(config);
   const tokenLife = config.JWT_EXPIRES_IN;
   const adminKey = await openAdminKey(config);
   const passwords = await createPasswordHasher();
-  const keys = await openKeyRing({ db, box, clock, tokenLife });
-  const states = createSessionStates(db.sql, clock);
-  const revocations = startRevocations({ db, hints, log, states, keys, clock, tokenLife });
-  const mailer = createMailer(config, options.console ?? process.stdout, clock);
-  const handlers = createHandlers(mailer, () => core);
-  const jobs = startJobs({ db, box, log, clock, handlers });
-  const maintenance = startMaintenance({ db, keys, config, log, clock });
-  const guesses = createGuessLimits(config);
-  const core: IdentityCore = { ...options, clock, box, keys, states, revocations, passwords, guesses, jobs };
-  const authentication = createAuthentication(core);
+  const keys = await openKeyRing({ db, box, clock, tokenLife, checksOnly: !servesIdentity(config) });
+  const { states, apiKeys, addressRules } = createStates({ db, log, clock });
+  const watched = { db, hints, log, states, apiKeys, addressRules, keys, clock, tokenLife, onDisconnect };
+  const revocations = startRevocations(watched);
+  const { mailer, jobs, maintenance } = startWork({ ...options, clock, box, keys }, () => core);
+  const limits = createLimits({ db, redisUrl: config.REDIS_URL, box, log });
+  const guesses = createGuessLimits(config, limits);
+  const core: IdentityCore = {
+    ...options,
+    baseUrl,
+    tokens: createTokenScheme({ keys, config }),
+    clock,
+    box,
+    keys,
+    states,
+    apiKeys,
+    revocations,
+    passwords,
+    limits,
+    guesses,
+    suspicion: createSuspicion(config, limits, guesses),
+    proofs: createProofOfWork({ sql: db.sql, box, clock, config }),
+    addressRules,
+    jobs,
+  };
+  const authentication = createPrincipals(core, adminKey);
   return {
     ...authentication,
-    async authenticateKey(key, tenantId = 1) {
-      const principal = adminKey.authenticate(key, tenantId);
-      await requireTenant(db.sql, tenantId);
-      return principal;
-    },
     async logIn(credentials, caller) {
       const loggedIn = await logInGuarded(core, credentials, caller);
-      return { ...loggedIn, principal: await authentication.authenticate(loggedIn.tokens.accessToken) };
+      const { accessToken } = loggedIn.tokens;
+      return { ...loggedIn, principal: await authentication.authenticate(accessToken, { ip: caller.ip }) };
     },
     sockets: revocations.sockets,
+    deviceRequests: createDeviceRequests(core),
     jwks: () => keys.jwks(),
     async rotateKeys(rotation) {
       await keys.rotate(rotation);
@@ -122,29 +173,94 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
       maintenance.close();
       revocations.close();
       await jobs.close();
+      await limits.close();
       mailer.close();
     },
   };
 }
 
+/** What is done without being asked. Mail, seals and what is over are left to the nodes that know how they are meant. */
+function startWork(
+  options: IdentityOptions & Pick<IdentityCore, 'clock' | 'box' | 'keys'>,
+  core: () => IdentityCore,
+): { mailer: Mailer; jobs: Jobs; maintenance: { close(): void } } {
+  const { db, box, keys, config, log, clock } = options;
+  const isHome = servesIdentity(config);
+  const mailer = createMailer(config, options.console ?? process.stdout, clock);
+  const handlers = createHandlers(mailer, core);
+  const jobs = startJobs({ db, box, log, clock, handlers, idle: !isHome });
+  const maintenance = isHome
+    ? startMaintenance({ db, box, keys, config, log, clock })
+    : startKeyWatch({ keys, log });
+  return { mailer, jobs, maintenance };
+}
+
+/** What the database says, remembered for some seconds. */
+function createStates(
+  deps: Pick<IdentityCore, 'db' | 'log' | 'clock'>,
+): Pick<IdentityCore, 'states' | 'apiKeys' | 'addressRules'> {
+  const { db, clock } = deps;
+  return {
+    states: createSessionStates(db.sql, clock),
+    apiKeys: createApiKeyStates(db.sql, clock),
+    addressRules: createAddressRules(deps),
+  };
+}
+
+async function openBox(config: Config): Promise<SecretBox> {
+  const key = config.CONFIG_ENCRYPTION_KEY ?? (await readOrCreateSecret(dataPath(config, 'encryption.key')));
+  return createSecretBox(key);
+}
+
 const resendPayload = z.object({ emailKey: z.string() });
+const forgotPayload = resendPayload.extend({ tenantId: z.int() });
 
 function createHandlers(mailer: Mailer, core: () => IdentityCore): Record<string, JobHandler> {
   return {
     [MAIL_JOB]: (payload) => mailer.send(mailShape.parse(payload)),
     [RESEND_JOB]: (payload) => resendVerification(core(), resendPayload.parse(payload).emailKey),
+    [FORGOT_JOB]: (payload) => mailReset(core(), forgotPayload.parse(payload)),
+  };
+}
+
+/** Who somebody is, by an access token of a session or by a key, which has none. */
+function createPrincipals(
+  core: IdentityCore,
+  adminKey: AdminKey,
+): Pick<Identity, 'authenticate' | 'inspect' | 'authenticateKey' | 'current' | 'rateOf'> {
+  const sessions = createAuthentication(core);
+  const keys = createApiKeyCheck(core);
+  return {
+    ...sessions,
+    async authenticateKey(key, { tenantId = 1, caller = {}, onCount } = {}) {
+      const principal = adminKey.find(key, tenantId);
+      if (principal === undefined) {
+        const found = await keys.authenticate(key, caller, onCount);
+        await core.addressRules.requireAllowed(found.tenantId, caller);
+        return found;
+      }
+      // the operator's own: it is the way back in for a tenant that has locked itself out
+      await requireTenant(core.db.sql, tenantId);
+      return principal;
+    },
+    current: (principal) =>
+      principal.kind === 'api_key' ? keys.current(principal) : sessions.current(principal),
+    rateOf: async (principal) =>
+      principal.kind === 'api_key' ? keys.rateOf(principal) : sessions.rateOf(principal),
   };
 }
 
 /** What a principal was made of; without `from` no address was asked for. */
 interface Origin {
   claims: AccessClaims;
-  from: { ip?: string | undefined } | undefined;
+  from: Presented | undefined;
 }
 
 const ANYWHERE = Symbol('no address');
 
-function createAuthentication(core: IdentityCore): Pick<Identity, 'authenticate' | 'current' | 'rateOf'> {
+function createAuthentication(
+  core: IdentityCore,
+): Pick<Identity, 'authenticate' | 'inspect' | 'current' | 'rateOf'> {
   const verifier = createTokenVerifier(core);
   // a principal stands for a token and an address: the same token from elsewhere is another one
   const made = new WeakMap<AccessClaims, { state: SessionState; byAddress: Map<unknown, Principal> }>();
@@ -169,18 +285,28 @@ function createAuthentication(core: IdentityCore): Pick<Identity, 'authenticate'
     originOf.set(principal, origin);
     return principal;
   };
+  const inspect: Identity['inspect'] = async (token) => {
+    if (token.startsWith('slk_')) throw notAToken();
+    const claims = await verifier.verify(token);
+    const state = await requireState(claims.tid, claims.sid);
+    if (claims.sub !== state.id) throw new AppError('invalid_token');
+    if (state.expiresAt <= core.clock()) throw new AppError('token_expired');
+    return { claims, state };
+  };
   return {
     async authenticate(token, from) {
-      const claims = await verifier.verify(token);
-      const state = await requireState(claims.tid, claims.sid);
-      if (claims.sub !== state.id) throw new AppError('invalid_token');
-      if (state.expiresAt <= core.clock()) throw new AppError('token_expired');
+      const { claims, state } = await inspect(token);
+      if (from !== undefined) await core.addressRules.requireAllowed(claims.tid, from);
+      await requirePossession(core, { token, claims, jkt: state.dpopJkt }, from);
       return principalFor({ claims, from }, state);
     },
+    inspect,
     async current(principal) {
       const origin = originOf.get(principal);
       if (origin === undefined) return principal;
-      return principalFor(origin, await requireState(origin.claims.tid, origin.claims.sid));
+      const { claims, from } = origin;
+      if (from !== undefined) await core.addressRules.requireAllowed(claims.tid, from);
+      return principalFor(origin, await requireState(claims.tid, claims.sid));
     },
     async rateOf(principal) {
       if (principal.kind !== 'client') return undefined;
@@ -202,4 +328,10 @@ function toPrincipal(claims: AccessClaims, state: SessionState): Principal {
     grants: state.grants,
     expiresAt: claims.exp * 1_000,
   };
+}
+
+function notAToken(): AppError {
+  return new AppError('invalid_token', {
+    message: 'This is an API key: send it as X-API-Key over HTTP. Sockets take access tokens.',
+  });
 }

@@ -40,8 +40,11 @@ export async function openKeyRing(options: {
   clock: () => number;
   /** Longest life of an access token, in seconds: a retiring key is accepted that long. */
   tokenLife: number;
+  /** Only checks: makes no key, and opens the private half of none. */
+  checksOnly?: boolean;
 }): Promise<KeyRing> {
-  const { db, box, clock } = options;
+  const { db, clock } = options;
+  const box = options.checksOnly === true ? undefined : options.box;
   let keys = new Map<string, LoadedKey>();
   let loadedAt = -Infinity;
   let loading: Promise<void> | undefined;
@@ -63,10 +66,8 @@ export async function openKeyRing(options: {
     });
     await reload();
   };
-  await locked(async (sql) => {
-    const [active] = await sql(`SELECT 1 FROM signing_keys WHERE state = 'active'`);
-    if (active === undefined) await insertKey(sql, box, { state: 'active', now: new Date(clock()) });
-  });
+  if (box === undefined) await reload();
+  else await makeFirst(locked, box, clock);
 
   return {
     ...createLookups(() => keys),
@@ -78,7 +79,7 @@ export async function openKeyRing(options: {
     reload,
     rotate: (rotation = {}) =>
       locked(async (sql) => {
-        await insertKey(sql, box, { state: 'pending', now: new Date(clock()) });
+        await insertKey(sql, options.box, { state: 'pending', now: new Date(clock()) });
         if (rotation.immediately === true) await promote(sql, new Date(clock()), 0);
       }),
     advance: () =>
@@ -87,6 +88,15 @@ export async function openKeyRing(options: {
         await retire(sql, new Date(clock()), options.tokenLife + 120);
       }),
   };
+}
+
+type Locked = (work: (sql: Sql) => Promise<void>) => Promise<void>;
+
+function makeFirst(locked: Locked, box: SecretBox, clock: () => number): Promise<void> {
+  return locked(async (sql) => {
+    const [active] = await sql(`SELECT 1 FROM signing_keys WHERE state = 'active'`);
+    if (active === undefined) await insertKey(sql, box, { state: 'active', now: new Date(clock()) });
+  });
 }
 
 type Keys = ReadonlyMap<string, LoadedKey>;
@@ -116,7 +126,7 @@ function findAccepted(keys: Keys, kid: string): LoadedKey | undefined {
   return key?.row.state === 'active' || key?.row.state === 'retiring' ? key : undefined;
 }
 
-async function loadKeys(sql: Sql, box: SecretBox): Promise<Map<string, LoadedKey>> {
+async function loadKeys(sql: Sql, box: SecretBox | undefined): Promise<Map<string, LoadedKey>> {
   const rows = await sql<SigningKeyRow>(
     `SELECT * FROM signing_keys WHERE state <> 'retired' ORDER BY created_at`,
   );
@@ -124,11 +134,12 @@ async function loadKeys(sql: Sql, box: SecretBox): Promise<Map<string, LoadedKey
   return new Map(keys.map((key) => [key.row.kid, key]));
 }
 
-async function loadKey(row: SigningKeyRow, box: SecretBox): Promise<LoadedKey> {
+async function loadKey(row: SigningKeyRow, box: SecretBox | undefined): Promise<LoadedKey> {
+  const signs = box !== undefined && row.state === 'active' && row.private_jwk !== null;
   return {
     row,
     publicKey: await importKey(row.public_jwk),
-    privateKey: row.state === 'active' && row.private_jwk !== null ? await unseal(row, box) : undefined,
+    privateKey: signs ? await unseal(row, box) : undefined,
   };
 }
 

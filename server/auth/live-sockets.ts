@@ -21,12 +21,17 @@ export interface LiveSockets {
    * in between closes the socket here (S56).
    */
   register(socket: LiveSocket): () => void;
+  /** Open sockets of a session, on this node. */
+  countOf(sessionId: string): number;
   readonly size: number;
 }
 
 export interface SocketRegistry extends LiveSockets {
-  closeSession(sessionId: string): void;
+  /** Returns how many it closed. */
+  closeSession(sessionId: string): number;
   principalChanged(tenantId: number, principalKey: string): void;
+  /** What counts for every principal of a tenant has changed. */
+  tenantChanged(tenantId: number): void;
   /** Closes those whose token expired longer ago than the grace. */
   closeExpired(now: number): void;
 }
@@ -56,11 +61,19 @@ export function createSocketRegistry(isRevoked: (sessionId: string) => boolean):
       if (isRevoked(socket.sessionId)) close(socket, 'revoked');
       return () => void remove(socket);
     },
-    closeSession: (sessionId) =>
-      [...(bySession.get(sessionId) ?? [])].forEach((socket) => close(socket, 'revoked')),
+    countOf: (sessionId) => bySession.get(sessionId)?.size ?? 0,
+    closeSession(sessionId) {
+      const sockets = [...(bySession.get(sessionId) ?? [])];
+      for (const socket of sockets) close(socket, 'revoked');
+      return sockets.length;
+    },
     principalChanged: (tenantId, key) =>
       all()
         .filter((socket) => socket.tenantId === tenantId && socket.principalKey === key)
+        .forEach((socket) => socket.changed?.()),
+    tenantChanged: (tenantId) =>
+      all()
+        .filter((socket) => socket.tenantId === tenantId)
         .forEach((socket) => socket.changed?.()),
     closeExpired: (now) =>
       all()

@@ -1,10 +1,15 @@
 import { AppError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
+import type { Sql } from '../db.ts';
+import { networkOf } from './addresses.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
+import { openMfaToken } from './mfa-tokens.ts';
 import { isStorable, keyOf } from './names.ts';
+import { findFactors, methodsOf } from './second-factors.ts';
+import type { FactorMethod } from './second-factors.ts';
 import { mint, openSession } from './sessions.ts';
 import type { TokenSet } from './sessions.ts';
 
@@ -14,6 +19,12 @@ export interface Credentials {
   name: string;
   password: string;
   app?: string | undefined;
+  /** Where the account lives; PEOPLE_TENANT when left out. */
+  tenantId?: number | undefined;
+  /** Whether whoever asks can go on with a second step; a socket cannot. */
+  secondStep?: boolean | undefined;
+  /** The solution of a challenge, when one was asked for. */
+  altcha?: string | undefined;
 }
 
 export interface LoggedIn {
@@ -30,7 +41,8 @@ export interface PersonView {
 }
 
 /**
- * Logs a person in within the limits on guessing, which HTTP and sockets share. Throws `rate_limited` and what `logIn` throws.
+ * Logs a person in within the limits on guessing, which HTTP and sockets share. Throws `mfa_required` when the password was right
+ * and a second factor is due, `rate_limited`, `proof_of_work_required`, `address_refused` and what `logIn` throws.
  */
 export async function logInGuarded(
   core: IdentityCore,
@@ -38,27 +50,48 @@ export async function logInGuarded(
   caller: Caller,
   onCount?: CountListener,
 ): Promise<LoggedIn> {
-  const { name } = credentials;
-  if (!isStorable(name)) throw new AppError('invalid_request');
-  return core.guesses.guard({
-    account: `login ${await findAccountKey(core, name)}`,
+  if (!isStorable(credentials.name)) throw new AppError('invalid_request');
+  await core.addressRules.requireAllowed(tenantOf(credentials), caller);
+  const outcome = await core.guesses.guard({
+    account: `login ${await findAccountKey(core, credentials)}`,
     ip: caller.ip,
     attempt: () => logIn(core, credentials, caller),
-    isKnownAddress: (ip) => isKnownAddress(core, name, ip),
+    isKnownNetwork: (network) => isKnownNetwork(core, credentials, network),
+    prove: () => core.proofs.require('login', credentials.altcha),
     onCount,
   });
+  if ('user' in outcome) return outcome;
+  const { mfaToken, methods } = outcome;
+  throw new AppError(
+    'mfa_required',
+    mfaToken === undefined ? {} : { members: { mfa_token: mfaToken, methods } },
+  );
+}
+
+/** The password was right, and nothing is opened before a second factor is proved as well (S37). */
+export interface SecondFactorDue {
+  methods: FactorMethod[];
+  mfaToken: string | undefined;
 }
 
 /**
  * Logs a person in, always to a new session (S20). Throws `invalid_credentials`, `email_not_verified` (only to who knows the
  * password), `busy`.
  */
-export async function logIn(core: IdentityCore, credentials: Credentials, caller: Caller): Promise<LoggedIn> {
+export async function logIn(
+  core: IdentityCore,
+  credentials: Credentials,
+  caller: Caller,
+): Promise<LoggedIn | SecondFactorDue> {
+  const tenantId = tenantOf(credentials);
   const { user, refusal } = await checkPassword(core, credentials);
   const opened = await core.db.transaction(async ({ sql }) => {
-    const code = refusal ?? (user === undefined ? 'invalid_credentials' : undefined);
+    const wrong = refusal ?? (await findChange(sql, tenantId, user));
+    const methods = wrong === undefined ? await findDue(sql, tenantId, user) : [];
+    const code = wrong ?? (methods.length > 0 ? 'mfa_required' : undefined);
     await appendAudit(sql, {
-      tenantId: PEOPLE_TENANT,
+      // a tenant that nobody belongs to may not exist: its log is not written to
+      tenantId: user === undefined ? PEOPLE_TENANT : tenantId,
       action: 'auth.login',
       principal: user === undefined ? null : `user:${user.id}`,
       success: code === undefined,
@@ -66,30 +99,55 @@ export async function logIn(core: IdentityCore, credentials: Credentials, caller
       ip: caller.ip,
       requestId: caller.requestId,
     });
-    if (code !== undefined || user === undefined) return undefined;
+    if (wrong !== undefined || user === undefined) return undefined;
+    if (methods.length > 0) {
+      return { methods, mfaToken: await openSecondStep(core, sql, { ...credentials, user }, caller) };
+    }
     return openSession(core, sql, {
-      tenantId: PEOPLE_TENANT,
+      tenantId,
       kind: 'user',
       id: user.id,
       clientId: null,
       scopes: null,
       app: credentials.app,
+      amr: ['pwd'],
       caller,
     });
   });
   if (opened === undefined || user === undefined) throw new AppError(refusal ?? 'invalid_credentials');
+  if ('methods' in opened) return opened;
   return { user: toPersonView(user), tokens: await mint(core, opened) };
 }
 
-/** Whether an address has a session of this account: it is let through when strangers have used up the account's limit (S30). */
-async function isKnownAddress(core: IdentityCore, name: string, ip: string): Promise<boolean> {
-  const rows = await core.db.sql(
-    `SELECT 1 FROM users u JOIN sessions s
-       ON s.tenant_id = u.tenant_id AND s.principal_kind = 'user' AND s.principal_id = u.id AND s.ip = $3
-     WHERE u.tenant_id = $1 AND u.verified_at IS NOT NULL AND ${columnFor(name)} = $2 LIMIT 1`,
-    [PEOPLE_TENANT, keyOf(name), ip],
+/** What has to follow the password; empty: nothing. */
+async function findDue(sql: Sql, tenantId: number, user: Candidate | undefined): Promise<FactorMethod[]> {
+  return user === undefined ? [] : methodsOf(await findFactors(sql, { tenantId, userId: user.id }));
+}
+
+async function openSecondStep(
+  core: IdentityCore,
+  sql: Sql,
+  login: Credentials & { user: Candidate },
+  caller: Caller,
+): Promise<string | undefined> {
+  if (login.secondStep !== true) return undefined;
+  const { id: userId, password_hash: passwordHash } = login.user;
+  return openMfaToken(core, sql, { tenantId: tenantOf(login), userId, passwordHash, app: login.app }, caller);
+}
+
+/** Whether this account has a session from there: it is let through when strangers have used up the account's limit (S30). */
+async function isKnownNetwork(
+  core: IdentityCore,
+  credentials: Credentials,
+  network: string,
+): Promise<boolean> {
+  const rows = await core.db.sql<{ ip: string | null }>(
+    `SELECT DISTINCT s.ip FROM users u JOIN sessions s
+       ON s.tenant_id = u.tenant_id AND s.principal_kind = 'user' AND s.principal_id = u.id
+     WHERE u.tenant_id = $1 AND u.verified_at IS NOT NULL AND ${columnFor(credentials.name)} = $2`,
+    [tenantOf(credentials), keyOf(credentials.name)],
   );
-  return rows.length > 0;
+  return rows.some(({ ip }) => ip !== null && networkOf(ip) === network);
 }
 
 export function toPersonView(row: PersonView): PersonView {
@@ -108,9 +166,10 @@ interface Candidate extends PersonView {
  */
 async function checkPassword(
   core: IdentityCore,
-  { name, password }: Credentials,
+  credentials: Credentials,
 ): Promise<{ user?: Candidate; refusal?: ErrorCode }> {
-  const [first, second] = await findCandidates(core, name);
+  const { password } = credentials;
+  const [first, second] = await findCandidates(core, credentials);
   if (await core.passwords.verify(first?.password_hash, password)) {
     if (first?.verified === true && !first.disabled) return { user: first };
     await core.passwords.verify(undefined, password);
@@ -130,18 +189,40 @@ function judge(user: Candidate | undefined): { user?: Candidate; refusal?: Error
 }
 
 /** The same for an account's username and its address, so that the two do not count apart. */
-async function findAccountKey(core: IdentityCore, name: string): Promise<string> {
-  const [first] = await findCandidates(core, name);
-  return first?.verified === true ? first.id : keyOf(name);
+async function findAccountKey(core: IdentityCore, credentials: Credentials): Promise<string> {
+  const [first] = await findCandidates(core, credentials);
+  return first?.verified === true ? first.id : `${tenantOf(credentials)} ${keyOf(credentials.name)}`;
 }
 
-async function findCandidates(core: IdentityCore, name: string): Promise<Candidate[]> {
+/**
+ * The password was right a moment ago. Locking the row holds up a change of it until this session is there to be ended; one that
+ * came first is seen here (S21).
+ */
+async function findChange(
+  sql: Sql,
+  tenantId: number,
+  user: Candidate | undefined,
+): Promise<ErrorCode | undefined> {
+  if (user === undefined) return 'invalid_credentials';
+  const same = await sql(
+    'SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2 AND password_hash = $3 FOR SHARE',
+    [tenantId, user.id, user.password_hash],
+  );
+  return same.length === 0 ? 'invalid_credentials' : undefined;
+}
+
+function tenantOf({ tenantId = PEOPLE_TENANT }: Credentials): number {
+  return tenantId;
+}
+
+async function findCandidates(core: IdentityCore, credentials: Credentials): Promise<Candidate[]> {
+  const { name } = credentials;
   return core.db.sql<Candidate>(
     `SELECT id, username, email, role, password_hash, verified_at IS NOT NULL AS verified,
             disabled_at IS NOT NULL AS disabled
      FROM users WHERE tenant_id = $1 AND ${columnFor(name)} = $2
      ORDER BY verified_at NULLS LAST, created_at DESC LIMIT 2`,
-    [PEOPLE_TENANT, keyOf(name)],
+    [tenantOf(credentials), keyOf(name)],
   );
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LIMITS } from '../../protocol/limits.ts';
 import { isAddressBlock } from './ip-allow-list.ts';
-import { SCOPE_PATTERN } from './roles.ts';
+import { SCOPE_PATTERN, SCOPES_SUPPORTED } from './roles.ts';
 
 /** Whether PostgreSQL can store the text: no NUL, no unpaired surrogate. */
 export function isStorable(content: string): boolean {
@@ -34,6 +34,20 @@ export const grant = z
   .max(LIMITS.partitionLength + ':read'.length)
   .regex(/^(\*(:read)?|[^\s*\p{C}]+)$/u, 'a partition, optionally with ":read", or "*"');
 
-export const scope = z.string().max(100).regex(SCOPE_PATTERN, 'no such scope');
+/** A role, built-in or a tenant's own. */
+export const roleName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{1,62}$/, 'use 2 to 63 small letters, digits, "-" or "_", a letter first');
+
+export const scope = z
+  .string()
+  .max(100)
+  .refine((name) => SCOPE_PATTERN.test(name), {
+    error: ({ input }) =>
+      `there is no scope ${JSON.stringify(input)}: take ${SCOPES_SUPPORTED.join(', ')} or records:<collection>:read|write`,
+  });
+
+/** The solution of a challenge (auth/proof-of-work.ts). */
+export const altcha = z.string().max(4_096).optional();
 
 export const addressBlock = z.string().refine(isAddressBlock, 'an IP address or a CIDR block');

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../../protocol/errors.ts';
-import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
+import { auditAct } from './audit-act.ts';
+import type { AuthMethod } from './client-grants.ts';
+import type { ClientKeys } from './client-keys.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { requireMayControl, requireMayGrant } from './granting.ts';
 import { createClientId, createClientSecret, sha256 } from './opaque.ts';
@@ -20,11 +22,23 @@ export interface ClientSettings {
   ratePerMinute: number | null;
 }
 
-export type ClientChanges = { [Key in keyof ClientSettings]?: ClientSettings[Key] | undefined } & {
+/** How a client proves itself. */
+export interface ClientAuthentication {
+  /** The one way it authenticates in; null: by a secret, in the header or the body. */
+  authMethod: AuthMethod | null;
+  /** Its public keys: with private_key_jwt, and with nothing else. */
+  jwks: ClientKeys | null;
+  /** It gets tokens only that are bound to a key (RFC 9449). */
+  dpopBound: boolean;
+}
+
+type Changeable = ClientSettings & ClientAuthentication;
+
+export type ClientChanges = { [Key in keyof Changeable]?: Changeable[Key] | undefined } & {
   disabled?: boolean | undefined;
 };
 
-export interface ClientView extends ClientSettings {
+export interface ClientView extends Changeable {
   id: string;
   clientId: string;
   tenantId: number;
@@ -39,40 +53,76 @@ export interface NewSecret {
   clientSecret: string;
 }
 
+const BY_SECRET: ClientAuthentication = { authMethod: null, jwks: null, dpopBound: false };
+
 /** Registers a client with its first secret. Throws `forbidden` for a scope or partition that `by` does not have. */
 export async function registerClient(
   core: IdentityCore,
   by: Principal,
-  settings: ClientSettings,
+  settings: ClientSettings & Partial<ClientAuthentication>,
   caller: Caller,
 ): Promise<NewSecret & { client: ClientView }> {
-  requireMayGrant(by, settings);
-  const { tenantId } = by;
-  const id = randomUUID();
-  const clientId = createClientId(tenantId);
   return core.db.transaction(async ({ sql }) => {
-    await requireTenant(sql, tenantId);
-    await sql(
-      `INSERT INTO oauth_clients (tenant_id, id, client_id, name, scopes, partitions, ip_allow_list, rate_per_minute,
-                                  created_by, created_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-      [
-        tenantId,
-        id,
-        clientId,
-        settings.name,
-        settings.scopes,
-        settings.partitions,
-        settings.ipAllowList,
-        settings.ratePerMinute,
-        principalKey(by),
-        new Date(core.clock()),
-      ],
-    );
-    const secret = await insertSecret(core, sql, tenantId, id);
-    await audit(sql, by, caller, { action: 'client.registered', id, details: { name: settings.name } });
-    return { ...secret, client: await requireClient(sql, tenantId, id) };
+    const id = await insertClient(core, sql, by, { ...BY_SECRET, ...settings });
+    const secret = await insertSecret(core, sql, by.tenantId, id);
+    await auditRegistration(sql, by, caller, { id, name: settings.name });
+    return { ...secret, client: await requireClient(sql, by.tenantId, id) };
   });
+}
+
+/** Registers a client that proves itself by a key of its own: there is no secret to be stolen. Throws as `registerClient`. */
+export async function registerKeyClient(
+  core: IdentityCore,
+  by: Principal,
+  settings: ClientSettings & ClientAuthentication,
+  caller: Caller,
+): Promise<ClientView> {
+  return core.db.transaction(async ({ sql }) => {
+    const id = await insertClient(core, sql, by, settings);
+    await auditRegistration(sql, by, caller, { id, name: settings.name });
+    return requireClient(sql, by.tenantId, id);
+  });
+}
+
+async function insertClient(
+  core: IdentityCore,
+  sql: Sql,
+  by: Principal,
+  settings: Changeable,
+): Promise<string> {
+  requireMayGrant(by, settings);
+  requireFit(settings);
+  const { tenantId } = by;
+  await requireTenant(sql, tenantId);
+  const id = randomUUID();
+  await sql(
+    `INSERT INTO oauth_clients (tenant_id, id, client_id, name, scopes, partitions, ip_allow_list, rate_per_minute,
+                                created_by, created_at, auth_method, jwks, dpop_bound)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+    [
+      tenantId,
+      id,
+      createClientId(tenantId),
+      settings.name,
+      settings.scopes,
+      settings.partitions,
+      settings.ipAllowList,
+      settings.ratePerMinute,
+      principalKey(by),
+      new Date(core.clock()),
+      settings.authMethod,
+      settings.jwks,
+      settings.dpopBound,
+    ],
+  );
+  return id;
+}
+
+/** Keys and method go together: a method without keys would lock the client out, keys without it would mean nothing. */
+function requireFit({ authMethod, jwks }: Pick<ClientAuthentication, 'authMethod' | 'jwks'>): void {
+  if ((authMethod === 'private_key_jwt') === (jwks !== null)) return;
+  const message = 'jwks goes with the token_endpoint_auth_method private_key_jwt, and with no other.';
+  throw new AppError('invalid_request', { message });
 }
 
 export async function listClients(core: IdentityCore, tenantId: number): Promise<ClientView[]> {
@@ -93,7 +143,10 @@ export async function changeClient(
   requireMayGrant(by, changes);
   const { tenantId } = by;
   const { view, ended } = await core.db.transaction(async ({ sql }) => {
-    requireMayControl(by, await lockClient(sql, tenantId, id));
+    const before = await lockClient(sql, tenantId, id);
+    requireMayControl(by, before);
+    const { authMethod = before.authMethod, jwks = before.jwks } = changes;
+    requireFit({ authMethod, jwks });
     await sql(UPDATE, [
       tenantId,
       id,
@@ -105,8 +158,15 @@ export async function changeClient(
       changes.ratePerMinute ?? null,
       changes.disabled ?? null,
       new Date(core.clock()),
+      authMethod,
+      jwks,
+      changes.dpopBound ?? null,
     ]);
-    await audit(sql, by, caller, { action: 'client.changed', id, details: { fields: Object.keys(changes) } });
+    if (authMethod === 'private_key_jwt') await dropSecrets(sql, tenantId, id);
+    await auditAct(sql, by, caller, {
+      action: 'client.changed',
+      details: { client: id, fields: Object.keys(changes) },
+    });
     const cause = { reason: 'client_disabled', by: principalKey(by), caller };
     const sessions =
       changes.disabled === true ? await revokeSessions(sql, { tenantId, kind: 'client', id }, cause) : [];
@@ -131,6 +191,11 @@ export async function rotateSecret(
   return core.db.transaction(async ({ sql }) => {
     const client = await lockClient(sql, tenantId, rotation.id);
     requireMayControl(by, client);
+    if (client.authMethod === 'private_key_jwt') {
+      throw new AppError('invalid_request', {
+        message: 'This client proves itself by its key: change jwks.',
+      });
+    }
     const until = new Date(core.clock() + rotation.overlapSeconds * 1_000);
     await sql(
       `UPDATE client_secrets SET expires_at = least(coalesce(expires_at, $3), $3)
@@ -138,10 +203,9 @@ export async function rotateSecret(
       [tenantId, client.id, until],
     );
     const secret = await insertSecret(core, sql, tenantId, client.id);
-    await audit(sql, by, caller, {
+    await auditAct(sql, by, caller, {
       action: 'client.secret_added',
-      id: client.id,
-      details: { secretId: secret.secretId, oldValidUntil: until },
+      details: { client: client.id, secretId: secret.secretId, oldValidUntil: until },
     });
     return secret;
   });
@@ -161,7 +225,10 @@ export async function removeSecret(
     );
     if (removed.length === 0) throw new AppError('not_found', { message: 'There is no such secret.' });
     const details = { secretId: secret.secretId };
-    await audit(sql, by, caller, { action: 'client.secret_removed', id: secret.id, details });
+    await auditAct(sql, by, caller, {
+      action: 'client.secret_removed',
+      details: { client: secret.id, ...details },
+    });
   });
 }
 
@@ -172,12 +239,13 @@ const UPDATE = `
     rate_per_minute = CASE WHEN $7 THEN $8::integer ELSE rate_per_minute END,
     disabled_at = CASE WHEN $9::boolean THEN coalesce(disabled_at, $10::timestamptz)
                        WHEN NOT $9 THEN NULL ELSE disabled_at END,
+    auth_method = $11, jwks = $12, dpop_bound = coalesce($13, dpop_bound),
     changed_at = clock_timestamp()
   WHERE tenant_id = $1 AND id = $2`;
 
 const SELECT = `
   SELECT c.tenant_id, c.id, c.client_id, c.name, c.scopes, c.partitions, c.ip_allow_list, c.rate_per_minute,
-         c.disabled_at, c.created_at,
+         c.disabled_at, c.created_at, c.auth_method, c.jwks, c.dpop_bound,
          coalesce((SELECT json_agg(json_build_object('id', s.id, 'createdAt', s.created_at, 'expiresAt', s.expires_at)
                                    ORDER BY s.created_at)
                    FROM client_secrets s WHERE s.tenant_id = c.tenant_id AND s.oauth_client_id = c.id), '[]') AS secrets
@@ -194,6 +262,9 @@ interface ClientViewRow {
   rate_per_minute: number | null;
   disabled_at: Date | null;
   created_at: Date;
+  auth_method: AuthMethod | null;
+  jwks: ClientKeys | null;
+  dpop_bound: boolean;
   secrets: { id: string; createdAt: string; expiresAt: string | null }[];
 }
 
@@ -219,6 +290,9 @@ function toView(row: ClientViewRow): ClientView {
     partitions: row.partitions,
     ipAllowList: row.ip_allow_list,
     ratePerMinute: row.rate_per_minute,
+    authMethod: row.auth_method,
+    jwks: row.jwks,
+    dpopBound: row.dpop_bound,
     disabled: row.disabled_at !== null,
     createdAt: row.created_at,
     secrets: row.secrets.map((secret) => ({
@@ -227,6 +301,11 @@ function toView(row: ClientViewRow): ClientView {
       expiresAt: secret.expiresAt === null ? null : new Date(secret.expiresAt),
     })),
   };
+}
+
+/** What a client no longer proves itself by is not to come alive again when it turns back (S44). */
+async function dropSecrets(sql: Sql, tenantId: number, id: string): Promise<void> {
+  await sql('DELETE FROM client_secrets WHERE tenant_id = $1 AND oauth_client_id = $2', [tenantId, id]);
 }
 
 async function insertSecret(core: IdentityCore, sql: Sql, tenantId: number, id: string): Promise<NewSecret> {
@@ -239,19 +318,11 @@ async function insertSecret(core: IdentityCore, sql: Sql, tenantId: number, id: 
   return { secretId, clientSecret };
 }
 
-async function audit(
+async function auditRegistration(
   sql: Sql,
   by: Principal,
   caller: Caller,
-  event: { action: string; id: string; details: Record<string, unknown> },
+  { id, name }: { id: string; name: string },
 ): Promise<void> {
-  await appendAudit(sql, {
-    tenantId: by.tenantId,
-    action: event.action,
-    principal: principalKey(by),
-    success: true,
-    ip: caller.ip,
-    requestId: caller.requestId,
-    details: { client: event.id, ...event.details },
-  });
+  await auditAct(sql, by, caller, { action: 'client.registered', details: { client: id, name } });
 }

@@ -4,12 +4,17 @@ import type { IdentityCore } from './core.ts';
 
 /** Six digits, mailed. Bound to a purpose, an address and the flow (the account row) they were made for (S26). */
 
-export type CodePurpose = 'verify_email';
+export type CodePurpose = 'verify_email' | 'reset_password' | 'change_email_old' | 'change_email_new';
 
 export const MAX_TRIES = 5;
 /** Wrong guesses against one address in 24 h over all of its codes: a resend does not reset them (S24). */
 const MAX_TRIES_PER_ADDRESS = 30;
-const LIFE_MS: Record<CodePurpose, number> = { verify_email: 24 * 3_600_000 };
+const LIFE_MS: Record<CodePurpose, number> = {
+  verify_email: 24 * 3_600_000,
+  reset_password: 10 * 60_000,
+  change_email_old: 3_600_000,
+  change_email_new: 3_600_000,
+};
 const DAY_MS = 24 * 3_600_000;
 
 interface CodeTarget {
@@ -45,6 +50,15 @@ export async function createCode(core: IdentityCore, sql: Sql, target: CodeTarge
   return code;
 }
 
+/** A code as it was typed in. */
+export interface CodeAttempt {
+  tenantId: number;
+  purpose: CodePurpose;
+  emailKey: string;
+  userId: string;
+  code: string;
+}
+
 /**
  * Tries a code against the live ones of an account at an address. Counting the try and using the code up are one
  * statement: of parallel right ones exactly one wins (S27), and parallel guesses cannot outrun the count (S24).
@@ -53,7 +67,7 @@ export async function createCode(core: IdentityCore, sql: Sql, target: CodeTarge
 export async function consumeCode(
   core: IdentityCore,
   sql: Sql,
-  attempt: { tenantId: number; purpose: CodePurpose; emailKey: string; userId: string; code: string },
+  attempt: CodeAttempt,
 ): Promise<string | undefined> {
   const now = core.clock();
   const { tenantId, purpose, emailKey } = attempt;
@@ -77,6 +91,44 @@ export async function consumeCode(
     ],
   );
   return rows.find((row) => row.consumed)?.user_id;
+}
+
+/**
+ * Two codes that count only together. A right one beside a wrong one is not used up, but both tries are counted, and nothing
+ * tells which was wrong.
+ */
+export async function consumeBothCodes(
+  core: IdentityCore,
+  sql: Sql,
+  attempts: readonly [CodeAttempt, CodeAttempt],
+): Promise<boolean> {
+  const consumed: CodeAttempt[] = [];
+  for (const attempt of attempts)
+    if ((await consumeCode(core, sql, attempt)) !== undefined) consumed.push(attempt);
+  if (consumed.length === attempts.length) return true;
+  for (const { tenantId, purpose, emailKey, userId } of consumed)
+    await sql(
+      `UPDATE one_time_codes SET consumed_at = NULL
+       WHERE tenant_id = $1 AND id = (SELECT id FROM one_time_codes
+                                      WHERE tenant_id = $1 AND email_key = $2 AND purpose = $3 AND user_id = $4
+                                        AND consumed_at IS NOT NULL
+                                      ORDER BY consumed_at DESC, created_at DESC LIMIT 1)`,
+      [tenantId, emailKey, purpose, userId],
+    );
+  return false;
+}
+
+/** Ends what is left of a person's codes for a purpose. */
+export async function endCodes(
+  core: IdentityCore,
+  sql: Sql,
+  codes: { tenantId: number; userId: string; purposes: readonly CodePurpose[] },
+): Promise<void> {
+  await sql(
+    `UPDATE one_time_codes SET consumed_at = $4
+     WHERE tenant_id = $1 AND user_id = $2 AND purpose = ANY($3) AND consumed_at IS NULL`,
+    [codes.tenantId, codes.userId, codes.purposes, new Date(core.clock())],
+  );
 }
 
 /** Codes mailed to an address since `sinceMs`: resends are throttled by it (S25). */

@@ -9,6 +9,16 @@ export function createRefreshToken(tenantId: number): string {
   return `srt_${tenantId}_${randomBytes(32).toString('base64url')}`;
 }
 
+/** A new token of an invitation: 256 random bits, mailed once. */
+export function createInvitationToken(tenantId: number): string {
+  return `siv_${tenantId}_${randomBytes(32).toString('base64url')}`;
+}
+
+/** A new token for the second step of a login: 256 random bits. */
+export function createMfaToken(tenantId: number): string {
+  return `smt_${tenantId}_${randomBytes(32).toString('base64url')}`;
+}
+
 /** A new public client id. */
 export function createClientId(tenantId: number): string {
   return `slc_${tenantId}_${randomBytes(16).toString('base64url')}`;
@@ -19,9 +29,24 @@ export function createClientSecret(): string {
   return `scs_${randomBytes(32).toString('base64url')}`;
 }
 
-/** Tenant of a refresh token or client id; undefined when the text is not one. */
-export function findTenantOf(prefix: 'srt' | 'slc', text: string): number | undefined {
-  const match = /^(srt|slc)_([1-9]\d{0,9})_[A-Za-z0-9_-]{22,43}$/.exec(text);
+const API_KEY = /^slk_([1-9]\d{0,9})_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/;
+
+/** A new API key: a prefix that finds it, and 256 random bits that prove it. */
+export function createApiKey(tenantId: number): { key: string; prefix: string } {
+  const prefix = randomBytes(8).toString('hex');
+  return { key: `slk_${tenantId}_${prefix}_${randomBytes(32).toString('base64url')}`, prefix };
+}
+
+/** Where an API key is looked up; undefined when the text is none. */
+export function findKeyPlace(text: string): { tenantId: number; prefix: string } | undefined {
+  const [, tenant, prefix] = API_KEY.exec(text) ?? [];
+  const tenantId = Number(tenant);
+  return prefix === undefined || tenantId > MAX_TENANT ? undefined : { tenantId, prefix };
+}
+
+/** Tenant of a refresh token, client id or invitation; undefined when the text is not one. */
+export function findTenantOf(prefix: 'srt' | 'smt' | 'slc' | 'siv', text: string): number | undefined {
+  const match = /^(srt|smt|slc|siv)_([1-9]\d{0,9})_[A-Za-z0-9_-]{22,43}$/.exec(text);
   if (match?.[1] !== prefix) return undefined;
   const tenantId = Number(match[2]);
   return tenantId <= MAX_TENANT ? tenantId : undefined;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import argon2 from 'argon2';
 import { AppError } from '../../protocol/errors.ts';
 import { isCommonPassword } from './common-passwords.ts';
@@ -7,9 +8,9 @@ const MIN_LENGTH = 8;
 const MAX_LENGTH = 256;
 /** argon2id as OWASP recommends; explicit, for the library's own default costs four times the time. */
 const PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
-/** libuv has four threads; two are left for files, DNS and signatures. */
-const CONCURRENCY = 2;
-/** Waiting computations: 25 ms each, so the last in the queue waits some 3 s. */
+/** libuv has four threads; two are left for files, DNS and signatures. And one processor is left for everybody else. */
+const CONCURRENCY = Math.max(1, Math.min(2, availableParallelism() - 1));
+/** Waiting computations: 25 ms each, so the last in the queue waits some 3 s, or 6 s on two processors. */
 const MAX_WAITING = 256;
 
 /** Hashes and checks passwords, a bounded number at a time. Both throw `busy` when the queue is full (S31). */

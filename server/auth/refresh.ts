@@ -13,6 +13,10 @@ export interface RefreshRequest {
   refreshToken: string;
   /** Public id of the authenticated OAuth client; null for the gateway's own programs. A token is bound to it (S15). */
   clientId: string | null;
+  /** Thumbprint of the key that the caller has proved; tokens of a session that is bound to one need it (S15). */
+  dpopJkt?: string | undefined;
+  /** Whose tokens are meant; left out: anybody's. */
+  kind?: 'device';
   /** Narrows the access token; what was not granted is refused (S16). */
   scope?: readonly string[] | undefined;
   caller: Caller;
@@ -29,6 +33,8 @@ const SUCCESSOR = 'refresh successor';
 export async function refresh(core: IdentityCore, request: RefreshRequest): Promise<TokenSet> {
   const tenantId = findTenantOf('srt', request.refreshToken);
   if (tenantId === undefined) throw new AppError('invalid_token');
+  // before it is used up
+  await core.addressRules.requireAllowed(tenantId, request.caller);
   const outcome = await core.db.transaction((tx) => rotate(core, tx, { ...request, tenantId }));
   if ('refusal' in outcome) {
     core.revocations.announceRevoked(tenantId, outcome.revoked);
@@ -43,6 +49,7 @@ interface TokenRow {
   used_at: Date | null;
   successor: Buffer | null;
   client_id: string | null;
+  dpop_jkt: string | null;
   principal: string;
   session_expires_at: Date;
   session_scopes: string[] | null;
@@ -71,6 +78,8 @@ function findRefusal(
   request: Rotation,
 ): 'invalid_token' | 'revoked' | 'token_expired' | 'forbidden' | undefined {
   if (row?.client_id !== request.clientId) return 'invalid_token';
+  if (row.dpop_jkt !== (request.dpopJkt ?? null)) return 'invalid_token';
+  if (request.kind !== undefined && !row.principal.startsWith(`${request.kind}:`)) return 'invalid_token';
   if (row.revoked) return 'revoked';
   if (Math.min(row.expires_at.getTime(), row.session_expires_at.getTime()) <= core.clock()) {
     return 'token_expired';
@@ -154,7 +163,7 @@ async function findToken(
   { tenantId, refreshToken }: { tenantId: number; refreshToken: string },
 ): Promise<TokenRow | undefined> {
   const [row] = await sql<TokenRow>(
-    `SELECT t.session_id, t.expires_at, t.used_at, t.successor, s.client_id, s.scopes AS session_scopes,
+    `SELECT t.session_id, t.expires_at, t.used_at, t.successor, s.client_id, s.dpop_jkt, s.scopes AS session_scopes,
             s.principal_kind || ':' || s.principal_id AS principal, s.expires_at AS session_expires_at,
             s.revoked_at IS NOT NULL AS revoked
      FROM refresh_tokens t JOIN sessions s ON s.tenant_id = t.tenant_id AND s.id = t.session_id

@@ -10,11 +10,15 @@ const DISABLE = {
          WHERE tenant_id = $1 AND id = $2 AND disabled_at IS NULL`,
   client: `UPDATE oauth_clients SET disabled_at = $3, changed_at = clock_timestamp()
            WHERE tenant_id = $1 AND id = $2 AND disabled_at IS NULL`,
+  device: `UPDATE devices SET disabled_at = $3, changed_at = clock_timestamp()
+           WHERE tenant_id = $1 AND id = $2 AND disabled_at IS NULL`,
+  api_key: `UPDATE api_keys SET revoked_at = $3, changed_at = clock_timestamp()
+            WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL`,
 };
 
 /**
- * Ends a session, or disables a user or OAuth client and ends all of its sessions: rows and audit in one transaction, then
- * this node's sockets at once, then the other nodes'. Returns how many sessions it ended.
+ * Ends a session, or disables a user, device or OAuth client and ends all of its sessions, or ends an API key, which has none:
+ * rows and audit in one transaction, then this node at once, then the other nodes. Returns how many sessions it ended.
  */
 export async function revoke(core: IdentityCore, target: RevokeTarget, cause: RevokeCause): Promise<number> {
   const { tenantId, kind, id } = target;

@@ -1,5 +1,5 @@
 import { AppError } from '../../protocol/errors.ts';
-import { isUnavailable } from '../db.ts';
+import { isUnavailable, prepare } from '../db.ts';
 import type { Sql } from '../db.ts';
 import { createAddressCheck } from './ip-allow-list.ts';
 import { parseGrants, principalKey } from './principal.ts';
@@ -10,7 +10,7 @@ import { grantsOfRole, scopesOfRole } from './roles.ts';
 export interface SessionState {
   tenantId: number;
   sessionId: string;
-  kind: 'user' | 'client';
+  kind: 'user' | 'device' | 'client';
   id: string;
   name: string;
   /** Public id of the OAuth client the session belongs to; null for the gateway's own programs. */
@@ -23,6 +23,11 @@ export interface SessionState {
   usable: boolean;
   /** Absolute end of the session, in epoch milliseconds. */
   expiresAt: number;
+  /** When its principal last proved who they are, in epoch milliseconds, and how (RFC 8176). */
+  authenticatedAt: number;
+  amr: readonly string[];
+  /** Thumbprint of the key its tokens are bound to; null: of none. */
+  dpopJkt: string | null;
   allowsAddress(address: string | undefined): boolean;
   ratePerMinute: number | null;
 }
@@ -81,31 +86,43 @@ export function createSessionStates(sql: Sql, clock: () => number): SessionState
 }
 
 interface StateRow {
-  principal_kind: 'user' | 'client';
+  principal_kind: 'user' | 'device' | 'client';
   principal_id: string;
   client_id: string | null;
   scopes: string[] | null;
   expires_at: Date;
+  authenticated_at: Date;
+  amr: string[];
+  dpop_jkt: string | null;
   session_ok: boolean;
   principal_ok: boolean;
   name: string | null;
   role: string | null;
+  role_scopes: string[] | null;
   principal_scopes: string[] | null;
   partitions: string[] | null;
   ip_allow_list: string[] | null;
   rate_per_minute: number | null;
 }
 
-const FIND = `
-  SELECT s.principal_kind, s.principal_id, s.client_id, s.scopes, s.expires_at, s.revoked_at IS NULL AS session_ok,
+const FIND = prepare(
+  'session-state',
+  `
+  SELECT s.principal_kind, s.principal_id, s.client_id, s.scopes, s.expires_at, s.authenticated_at, s.amr,
+         s.dpop_jkt, s.revoked_at IS NULL AS session_ok,
          CASE s.principal_kind WHEN 'user' THEN u.id IS NOT NULL AND u.disabled_at IS NULL AND u.verified_at IS NOT NULL
+                               WHEN 'device' THEN d.id IS NOT NULL AND d.disabled_at IS NULL
                                ELSE c.id IS NOT NULL AND c.disabled_at IS NULL END AS principal_ok,
-         coalesce(u.username, c.name) AS name, u.role, c.scopes AS principal_scopes,
-         coalesce(u.partitions, c.partitions) AS partitions, c.ip_allow_list, c.rate_per_minute
+         coalesce(u.username, c.name, d.name, 'device ' || left(d.id::text, 8)) AS name, u.role, r.scopes AS role_scopes,
+         c.scopes AS principal_scopes,
+         coalesce(u.partitions, c.partitions, d.partitions) AS partitions, c.ip_allow_list, c.rate_per_minute
   FROM sessions s
   LEFT JOIN users u ON s.principal_kind = 'user' AND u.tenant_id = s.tenant_id AND u.id = s.principal_id
+  LEFT JOIN roles r ON r.tenant_id = u.tenant_id AND r.name = u.role
   LEFT JOIN oauth_clients c ON s.principal_kind = 'client' AND c.tenant_id = s.tenant_id AND c.id = s.principal_id
-  WHERE s.tenant_id = $1 AND s.id = $2`;
+  LEFT JOIN devices d ON s.principal_kind = 'device' AND d.tenant_id = s.tenant_id AND d.id = s.principal_id
+  WHERE s.tenant_id = $1 AND s.id = $2`,
+);
 
 async function findState(sql: Sql, tenantId: number, sessionId: string): Promise<SessionState | undefined> {
   try {
@@ -117,22 +134,25 @@ async function findState(sql: Sql, tenantId: number, sessionId: string): Promise
 }
 
 function toState(row: StateRow, tenantId: number, sessionId: string): SessionState {
-  const role = row.role ?? 'member';
-  const isUser = row.principal_kind === 'user';
-  const live = isUser ? scopesOfRole(role) : (row.principal_scopes ?? []);
+  const kind = row.principal_kind;
+  const role = { user: row.role ?? 'member', device: 'anonymous', client: 'service' }[kind];
+  const live = kind === 'client' ? (row.principal_scopes ?? []) : scopesOfRole(role, row.role_scopes);
   const partitions = row.partitions ?? [];
   return {
     tenantId,
     sessionId,
-    kind: row.principal_kind,
+    kind,
     id: row.principal_id,
     name: row.name ?? '',
     clientId: row.client_id,
-    roles: isUser ? [role] : ['service'],
+    roles: [role],
     scopes: new Set(row.scopes === null ? live : live.filter((scope) => row.scopes?.includes(scope))),
-    grants: parseGrants(isUser ? grantsOfRole(role, partitions) : partitions),
+    grants: parseGrants(grantsOfRole(role, partitions)),
     usable: row.session_ok && row.principal_ok,
     expiresAt: row.expires_at.getTime(),
+    authenticatedAt: row.authenticated_at.getTime(),
+    amr: row.amr,
+    dpopJkt: row.dpop_jkt,
     allowsAddress: createAddressCheck(row.ip_allow_list ?? []),
     ratePerMinute: row.rate_per_minute,
   };

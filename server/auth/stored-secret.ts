@@ -7,7 +7,8 @@ export async function readOrCreateSecret(path: string): Promise<string> {
   return (await readSecret(path)) ?? (await createSecret(path));
 }
 
-async function readSecret(path: string): Promise<string | undefined> {
+/** Undefined when there is no such file. */
+export async function readSecret(path: string): Promise<string | undefined> {
   try {
     const text = (await readFile(path, 'utf8')).trim();
     if (text.length < 32) throw new Error(`${path} is damaged: restore it from a backup, or remove it.`);

@@ -1,6 +1,7 @@
 import { AppError } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
+import { isAdminKey } from './admin-key.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
@@ -17,7 +18,7 @@ export async function createTenant(
   name: string,
   caller: Caller,
 ): Promise<TenantView> {
-  if (by.kind !== 'api_key') {
+  if (!isAdminKey(by)) {
     throw new AppError('forbidden', { message: 'Only the admin key may create a tenant.' });
   }
   return core.db.transaction(async ({ sql }) => {

@@ -1,14 +1,15 @@
 import { AppError } from '../../protocol/errors.ts';
-import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
+import { auditAct } from './audit-act.ts';
+import { isAdminKey } from './admin-key.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { requireMayControl, requireMayGrant } from './granting.ts';
 import type { Holdings } from './granting.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
 import { revokeSessions } from './revocations.ts';
-import { grantsOfRole, scopesOfRole } from './roles.ts';
-import type { Role } from './roles.ts';
+import { findRoleScopes, requireRoleOfPeople } from './role-look-up.ts';
+import { grantsOfRole } from './roles.ts';
 
 /** Administrators' view of people, and what they may change. Always in the tenant of `by`. */
 
@@ -24,7 +25,7 @@ export interface UserView {
 }
 
 export interface UserChanges {
-  role?: Role | undefined;
+  role?: string | undefined;
   partitions?: string[] | undefined;
   disabled?: boolean | undefined;
 }
@@ -50,7 +51,8 @@ export async function listUsers(
 /**
  * Changes role, grants or state. Only an owner (or the admin key) may make, change or disable an owner, and the last one stays.
  * Whoever changes a person must hold what that person holds before and after (S54).
- * Disabling ends the person's sessions in the same transaction. Throws `not_found`, `forbidden`, `forbidden_partition`.
+ * Disabling ends the person's sessions in the same transaction. Throws `not_found`, `forbidden`, `forbidden_partition`;
+ * `invalid_request` for a role that there is not.
  */
 export async function changeUser(
   core: IdentityCore,
@@ -62,10 +64,12 @@ export async function changeUser(
   const { tenantId } = by;
   const { view, ended } = await core.db.transaction(async ({ sql }) => {
     // the tenant's row serialises changes of owners
-    await sql('SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE', [tenantId]);
+    await sql('SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE', [tenantId]);
     const before = await requireUser(sql, tenantId, id);
-    requireMayControl(by, holdingsOf(before.role, before.partitions));
-    requireMayGrant(by, holdingsOf(changes.role ?? before.role, changes.partitions ?? before.partitions));
+    if (changes.role !== undefined) await requireRoleOfPeople(sql, tenantId, changes.role);
+    requireMayControl(by, await findHoldings(sql, tenantId, before));
+    const { role = before.role, partitions = before.partitions } = changes;
+    requireMayGrant(by, await findHoldings(sql, tenantId, { role, partitions }));
     await requireMayChange(sql, by, before, changes);
     await sql(
       `UPDATE users SET role = coalesce($3, role), partitions = coalesce($4, partitions),
@@ -82,15 +86,7 @@ export async function changeUser(
         new Date(core.clock()),
       ],
     );
-    await appendAudit(sql, {
-      tenantId,
-      action: 'user.changed',
-      principal: principalKey(by),
-      success: true,
-      ip: caller.ip,
-      requestId: caller.requestId,
-      details: { user: id, ...changes },
-    });
+    await auditAct(sql, by, caller, { action: 'user.changed', details: { user: id, ...changes } });
     const cause = { reason: 'user_disabled', by: principalKey(by), caller };
     const sessions =
       changes.disabled === true ? await revokeSessions(sql, { tenantId, kind: 'user', id }, cause) : [];
@@ -102,9 +98,13 @@ export async function changeUser(
 }
 
 /** What a person holds by role and grants; partitions that a role makes needless count too, for they stay when it goes. */
-function holdingsOf(role: string, partitions: readonly string[]): Holdings {
+export async function findHoldings(
+  sql: Sql,
+  tenantId: number,
+  { role, partitions }: { role: string; partitions: readonly string[] },
+): Promise<Holdings> {
   return {
-    scopes: scopesOfRole(role),
+    scopes: await findRoleScopes(sql, tenantId, role),
     partitions: [...grantsOfRole(role, partitions), ...partitions],
   };
 }
@@ -120,13 +120,21 @@ async function requireMayChange(
     throw new AppError('forbidden', { message: 'Only an owner may do this to an owner.' });
   }
   const leaves = (changes.role !== undefined && changes.role !== 'owner') || changes.disabled === true;
-  if (before.role === 'owner' && leaves && (await countOtherOwners(sql, by.tenantId, before.id)) === 0) {
-    throw new AppError('forbidden', { message: 'The last owner stays: make somebody else an owner first.' });
-  }
+  if (leaves) await requireAnotherOwner(sql, by.tenantId, before);
 }
 
-async function isOwner(sql: Sql, principal: Principal): Promise<boolean> {
-  if (principal.kind === 'api_key') return true;
+/** The last owner of a tenant stays one. The tenant's row must be locked. Throws `forbidden`. */
+export async function requireAnotherOwner(
+  sql: Sql,
+  tenantId: number,
+  leaving: { id: string; role: string },
+): Promise<void> {
+  if (leaving.role !== 'owner' || (await countOtherOwners(sql, tenantId, leaving.id)) > 0) return;
+  throw new AppError('forbidden', { message: 'The last owner stays: make somebody else an owner first.' });
+}
+
+export async function isOwner(sql: Sql, principal: Principal): Promise<boolean> {
+  if (isAdminKey(principal)) return true;
   if (principal.kind !== 'user') return false;
   const [row] = await sql<{ role: string }>('SELECT role FROM users WHERE tenant_id = $1 AND id = $2', [
     principal.tenantId,

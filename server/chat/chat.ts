@@ -1,18 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'socket.io';
+import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { principalKey } from '../auth/principal.ts';
+import { closeWith } from '../sockets/close.ts';
+import type { Served } from '../sockets/drain.ts';
 import { clientAddress } from '../sockets/guards.ts';
 import { authenticate, release } from './admission.ts';
-import { audience, closeConnection } from './connection.ts';
+import { audience } from './connection.ts';
 import type { Chat, ChatDeps, ChatNamespace, ChatSocket, Connection } from './connection.ts';
 import { createDelivery } from './delivery.ts';
 import { listen, relayTyping } from './events.ts';
 import { startMembership } from './membership.ts';
 import { createChatMetrics } from './metrics.ts';
 
+/** The namespace `/` while it is served. */
+export interface ChatSockets extends Served {
+  close(): void;
+}
+
 /** Serves chat and status on the namespace `/`. Close it before the server, the sync core and presence. */
-export function serveChat(io: Server, deps: ChatDeps): { close(): void } {
+export function serveChat(io: Server, deps: ChatDeps): ChatSockets {
   const namespace = io.of('/') as unknown as ChatNamespace;
   const nodeId = randomUUID();
   const watches = new Map<number, () => void>();
@@ -35,6 +43,10 @@ export function serveChat(io: Server, deps: ChatDeps): { close(): void } {
   const stopTyping = relayTyping(chat);
   namespace.on('connection', (socket) => serve(chat, socket));
   return {
+    partings: () =>
+      new Map(
+        [...namespace.sockets.values()].map((socket) => [socket.conn, () => void socket.disconnect(true)]),
+      ),
     close() {
       stopTyping();
       chat.membership.close();
@@ -60,11 +72,12 @@ function serve(chat: Chat, socket: ChatSocket): void {
     order: Promise.resolve(),
     messagesInFlight: 0,
     messages: 0,
+    sayClosing: ({ code, message }) => void socket.emit('auth_error', { code, message }),
     closeReason: '',
   };
   const withinMs = chat.deps.authenticateWithinMs ?? LIMITS.authenticateWithinMs;
   const deadline = setTimeout(() => {
-    if (!connection.admitted) closeConnection(connection, 'unauthenticated');
+    if (!connection.admitted) closeWith(connection, new AppError('unauthenticated'));
   }, withinMs);
   closeTogether(connection, deadline);
   listen(connection);
@@ -73,9 +86,9 @@ function serve(chat: Chat, socket: ChatSocket): void {
     serverTime: new Date().toISOString(),
     authenticateWithinMs: withinMs,
   });
-  const token: unknown = socket.handshake.auth['token'];
+  const { token, dpop } = socket.handshake.auth as { token?: unknown; dpop?: unknown };
   if (token !== undefined && token !== null && token !== '')
-    connection.order = authenticate(connection, { token });
+    connection.order = authenticate(connection, [{ token, dpop }]);
 }
 
 function closeTogether(connection: Connection, deadline: NodeJS.Timeout): void {
@@ -84,15 +97,14 @@ function closeTogether(connection: Connection, deadline: NodeJS.Timeout): void {
   socket.on('disconnect', (reason) => {
     clearTimeout(deadline);
     const { admitted } = connection;
+    const principal = admitted?.rights.principal;
     if (admitted) {
       release(connection, admitted);
-      chat.unwatchIfEmpty(admitted.principal.tenantId);
+      chat.unwatchIfEmpty(admitted.rights.principal.tenantId);
     }
     chat.deps.log.info(
       {
-        ...(admitted
-          ? { principal: principalKey(admitted.principal), tenantId: admitted.principal.tenantId }
-          : {}),
+        ...(principal ? { principal: principalKey(principal), tenantId: principal.tenantId } : {}),
         ip,
         reason: connection.closeReason || reason,
         messages: connection.messages,

@@ -1,5 +1,4 @@
 import type { DefaultEventsMap, Namespace, Socket } from 'socket.io';
-import type { ErrorCode } from '../../protocol/errors.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { ChatClientEvents, ChatServerEvents } from '../../protocol/events.ts';
 import { principalKey } from '../auth/principal.ts';
@@ -8,7 +7,10 @@ import type { Database } from '../db.ts';
 import type { Hints } from '../hints.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Closing } from '../sockets/close.ts';
+import type { Door } from '../sockets/door.ts';
 import type { Doorkeeper, watchExpiry } from '../sockets/guards.ts';
+import type { Rights } from '../sockets/rights.ts';
 import type { Sync } from '../sync/sync.ts';
 import type { Delivery } from './delivery.ts';
 import type { Membership } from './membership.ts';
@@ -27,6 +29,8 @@ export interface ChatDeps {
   log: Logger;
   metrics: Metrics;
   trustProxy: boolean;
+  /** Shut while the gateway drains. */
+  door: Door;
   /** For tests: milliseconds to authenticate in (left out: as the contract says). */
   authenticateWithinMs?: number | undefined;
   /** For tests: how often memberships are read again, whatever the hints say. */
@@ -63,32 +67,30 @@ export interface Connection {
   order: Promise<unknown>;
   messagesInFlight: number;
   messages: number;
+  sayClosing: (closing: Closing) => void;
   closeReason: string;
 }
 
 export interface Admitted {
-  principal: Principal;
+  rights: Rights;
   expiry: ReturnType<typeof watchExpiry>;
+  /** Lets go of the tenant's log, once it follows it. */
+  unfollow: () => void;
   /** Takes the socket out of identity's registry. */
   unregister: () => void;
   /** Ends its presence, once it has one. */
   present: (() => void) | undefined;
 }
 
-/** The caller, with the rights it has now (S58). Throws AppError `unauthenticated` or `revoked`. */
-export async function requirePrincipal(connection: Connection): Promise<Principal> {
-  const { admitted, chat } = connection;
+/** Throws AppError `unauthenticated`. */
+export function requireAdmitted({ admitted }: Connection): Admitted {
   if (!admitted) throw new AppError('unauthenticated', { message: 'Authenticate first.' });
-  return await chat.deps.identity.current(admitted.principal);
+  return admitted;
 }
 
-/** Tells the client why, and cuts it off; it leaves its rooms at once, so nothing more reaches it. */
-export function closeConnection(connection: Connection, code: ErrorCode): void {
-  const { socket } = connection;
-  connection.closeReason ||= code;
-  if (code === 'revoked' || code === 'token_expired') socket.emit('auth:revoked', { code });
-  else socket.emit('auth_error', { code, message: new AppError(code).message });
-  socket.disconnect(true);
+/** The caller, with the rights it has now (S58). Throws AppError `unauthenticated` or `revoked`. */
+export async function requirePrincipal(connection: Connection): Promise<Principal> {
+  return await requireAdmitted(connection).rights.read();
 }
 
 /** Names of the rooms inside Socket.IO: who is meant, never who may. */

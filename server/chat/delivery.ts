@@ -9,8 +9,11 @@ import { senderOf, toChatMessage } from './messages.ts';
 
 /** Carries messages from the tenants' logs to the members' sockets of this node, in order, each once. */
 export interface Delivery {
-  /** Follows the tenant's log from its present head at the latest; resolves when it does. */
-  follow(tenantId: number): Promise<void>;
+  /**
+   * Follows the tenant's log from its present head at the latest; resolves when it does, with how to let go: the last one
+   * who does so ends it.
+   */
+  follow(tenantId: number): Promise<() => void>;
   close(): void;
 }
 
@@ -22,32 +25,48 @@ export function createDelivery(
   deps: { sync: Pick<Sync, 'follow'>; log: Logger },
   namespace: ChatNamespace,
 ): Delivery {
-  const followed = new Map<number, Promise<() => void>>();
+  const followed = new Map<number, Followed>();
   const start = async (tenantId: number): Promise<() => void> => {
     const feed = await deps.sync.follow(tenantId);
     return feed.listen((segment) => deliver(namespace, tenantId, segment));
   };
   return {
     async follow(tenantId) {
-      const following = followed.get(tenantId) ?? start(tenantId);
+      const following = followed.get(tenantId) ?? { followers: new Set(), stop: start(tenantId) };
       followed.set(tenantId, following);
+      const end = (): void => {
+        if (followed.get(tenantId) === following) followed.delete(tenantId);
+        stop(following);
+      };
+      const follower = Symbol('follower');
+      following.followers.add(follower);
       try {
-        await following;
+        await following.stop;
       } catch (error) {
-        followed.delete(tenantId);
+        end();
         throw error;
       }
+      return () => {
+        if (following.followers.delete(follower) && following.followers.size === 0) end();
+      };
     },
     close() {
-      for (const following of followed.values()) {
-        following.then(
-          (stop) => stop(),
-          () => undefined,
-        );
-      }
+      for (const following of followed.values()) stop(following);
       followed.clear();
     },
   };
+}
+
+interface Followed {
+  followers: Set<symbol>;
+  stop: Promise<() => void>;
+}
+
+function stop(following: Followed): void {
+  following.stop.then(
+    (end) => end(),
+    () => undefined,
+  );
 }
 
 function deliver(namespace: ChatNamespace, tenantId: number, segment: Segment): void {

@@ -1,15 +1,15 @@
 import type { z } from 'zod';
 import * as wire from '../../protocol/chat.ts';
 import type { Presence, Room } from '../../protocol/chat.ts';
-import { AppError, toWireError } from '../../protocol/errors.ts';
-import type { Refusal } from '../../protocol/sync.ts';
+import { AppError } from '../../protocol/errors.ts';
 import { principalKey } from '../auth/principal.ts';
 import type { Principal } from '../auth/principal.ts';
-import { toAppError } from '../errors.ts';
-import { createPace } from '../sockets/guards.ts';
+import { answerWith, noSuchEvent, readArguments, requireOne } from '../sockets/answer.ts';
+import { closeWith } from '../sockets/close.ts';
+import { createPace, REFRESH_PACE } from '../sockets/guards.ts';
 import { parseMessage } from '../sync/messages.ts';
 import { authenticate, refreshToken } from './admission.ts';
-import { audience, closeConnection, principalAudience, requirePrincipal } from './connection.ts';
+import { audience, principalAudience, requireAdmitted, requirePrincipal } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { readHistory, submitMessage } from './messages.ts';
 import type { SentMessage } from './messages.ts';
@@ -19,7 +19,7 @@ import { requireText } from './text.ts';
 /** What each event may be sent, per socket: events a second, and at once. */
 const PACES: Record<string, { perSecond: number; burst: number }> = {
   authenticate: { perSecond: 1, burst: 5 },
-  'auth:refresh': { perSecond: 1, burst: 5 },
+  'auth:refresh': REFRESH_PACE,
   message: { perSecond: 50, burst: 500 },
   'room:list': { perSecond: 10, burst: 50 },
   'room:create': { perSecond: 0.5, burst: 10 },
@@ -38,6 +38,7 @@ const TOTAL_PACE = { perSecond: 200, burst: 2_000 };
 /** Messages one socket may have waiting for their acknowledgement. */
 const MESSAGES_IN_FLIGHT = 1_000;
 
+type Ack = (answer: unknown) => void;
 type Handler = (connection: Connection, principal: Principal, body: unknown) => Promise<unknown>;
 
 /** What a socket that has authenticated may ask, and who answers. */
@@ -59,6 +60,7 @@ const HANDLERS: Record<string, Handler> = {
   'room:history': on(wire.roomHistory, ({ chat }, principal, page) =>
     readHistory(chat.deps.db.sql, principal, page),
   ),
+  typing: on(wire.typingRequest, (connection, principal, { room }) => typing(connection, principal, room)),
   read: on(wire.readRequest, ({ chat }, principal, mark) => markRead(chat.deps.db.sql, principal, mark)),
   'status:set': on(wire.statusSet, async ({ chat }, principal, set) => {
     requireText('text', set.text ?? '');
@@ -76,15 +78,14 @@ export function listen(connection: Connection): void {
   const { socket } = connection;
   const total = createPace(TOTAL_PACE);
   const paces = new Map(Object.entries(PACES).map(([event, pace]) => [event, createPace(pace)]));
-  socket.onAny((event: string, ...args: unknown[]) => {
-    const last: unknown = args.at(-1);
-    const ack = typeof last === 'function' ? last : undefined;
-    const body: unknown = args[0] === last && ack ? undefined : args[0];
-    if (!total.take()) closeConnection(connection, 'rate_limited');
+  socket.onAny((name: unknown, ...args: unknown[]) => {
+    // the parser lets numbers through as names
+    const event = String(name);
+    const { bodies, ack } = readArguments(args);
+    if (!total.take()) closeWith(connection, new AppError('rate_limited'));
     else if (paces.get(event)?.take() === false) refuse(connection, event, ack);
-    else if (event === 'authenticate') void inOrder(connection, () => authenticate(connection, body, ack));
-    else if (event === 'typing') void answer(connection, undefined, () => typing(connection, body));
-    else void answer(connection, ack, () => handle(connection, event, body));
+    else if (event === 'authenticate') void inOrder(connection, () => authenticate(connection, bodies, ack));
+    else void answer(connection, ack, () => handle(connection, event, requireOne(bodies)));
   });
 }
 
@@ -95,16 +96,11 @@ async function handle(connection: Connection, event: string, body: unknown): Pro
     return { ok: true, expiresAt: await refreshToken(connection, body) };
   }
   const handler = Object.hasOwn(HANDLERS, event) ? HANDLERS[event] : undefined;
-  if (!handler)
-    throw new AppError('invalid_message', { message: `There is no event ${event.slice(0, 60)}.` });
+  if (!handler) throw noSuchEvent(event);
   // `message` looks the caller up by itself, in its turn
-  const principal = event === 'message' ? requireAdmitted(connection) : await requirePrincipal(connection);
+  const principal =
+    event === 'message' ? requireAdmitted(connection).rights.principal : await requirePrincipal(connection);
   return await handler(connection, principal, body);
-}
-
-function requireAdmitted({ admitted }: Connection): Principal {
-  if (!admitted) throw new AppError('unauthenticated', { message: 'Authenticate first.' });
-  return admitted.principal;
 }
 
 /** Parses the body, does the work, and answers `ok: true` with what the work returns. */
@@ -158,10 +154,8 @@ function inOrder<T>(connection: Connection, work: () => Promise<T>): Promise<T> 
   return result;
 }
 
-/** To the room's members on all nodes, the sender left out; nothing is kept, and nobody is told when it is refused. */
-async function typing(connection: Connection, body: unknown): Promise<void> {
-  const { room } = parseMessage(wire.typingRequest, body);
-  const principal = await requirePrincipal(connection);
+/** To the room's members on all nodes, the sender left out; nothing is kept. */
+function typing(connection: Connection, principal: Principal, room: string): Promise<void> {
   requireChat(principal);
   const { chat, socket } = connection;
   const { tenantId } = principal;
@@ -173,6 +167,7 @@ async function typing(connection: Connection, body: unknown): Promise<void> {
     .emit('typing', event);
   const hint = { node: chat.nodeId, tenantId, principal: principalKey(principal), event };
   chat.deps.hints.publish('typing', JSON.stringify(hint));
+  return Promise.resolve();
 }
 
 /** Carries what other nodes' people are typing to this node's. Returns how to stop. */
@@ -194,21 +189,18 @@ interface TypingHint {
   event: { room: string; from: { id: string; username: string } };
 }
 
-/** Runs a handler and acknowledges what it returns or throws. A client that asks for no acknowledgement gets none. */
-async function answer(connection: Connection, ack: unknown, work: () => Promise<unknown>): Promise<void> {
-  const reply = typeof ack === 'function' ? (ack as (answer: unknown) => void) : () => undefined;
-  try {
-    reply(await work());
-  } catch (error) {
-    const refusal = toAppError(error);
-    const { log, metrics } = connection.chat.deps;
-    if (refusal.code === 'internal') log.error({ err: refusal.cause ?? refusal }, 'event failed');
-    metrics.refusals.inc({ code: refusal.code });
-    reply({ ok: false, error: toWireError(refusal) } satisfies Refusal);
-  }
+async function answer(
+  connection: Connection,
+  ack: Ack | undefined,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const { log, metrics, door } = connection.chat.deps;
+  const { admitted } = connection;
+  const principal = admitted && principalKey(admitted.rights.principal);
+  await answerWith({ log, metrics, principal, door }, ack, work);
 }
 
-function refuse(connection: Connection, event: string, ack: unknown): void {
+function refuse(connection: Connection, event: string, ack: Ack | undefined): void {
   const refusal = new AppError('rate_limited', { retryAfterMs: 1_000 });
   if (event === 'authenticate')
     connection.socket.emit('auth_error', { code: refusal.code, message: refusal.message });

@@ -44,13 +44,21 @@ export async function writeLeases(
   await sql(WRITE, [nodeId, JSON.stringify(rows), ttlMs]);
 }
 
-/** Ends a node's leases of principals that have left it. */
+/** Ends a node's leases of principals that have left it. Those of agents stay, as what was last known of them. */
 export async function endLeases(sql: Sql, nodeId: string, leases: readonly Lease[]): Promise<void> {
   if (leases.length === 0) return;
+  const rows = leases.map(({ tenantId, ...lease }) => ({ tenant_id: tenantId, ...lease }));
   await sql(
-    `DELETE FROM presence_leases
-     WHERE node_id = $1 AND (tenant_id, principal) IN (SELECT * FROM unnest($2::int[], $3::text[]))`,
-    [nodeId, leases.map((lease) => lease.tenantId), leases.map((lease) => lease.principal)],
+    `WITH gone AS (
+       SELECT * FROM json_to_recordset($2) AS l(tenant_id int, principal text, queue bigint, lag bigint)
+     ), people AS (
+       DELETE FROM presence_leases WHERE node_id = $1 AND kind <> 'client'
+         AND (tenant_id, principal) IN (SELECT tenant_id, principal FROM gone)
+     )
+     UPDATE presence_leases mine SET expires_at = least(mine.expires_at, now()), queue = gone.queue, lag = gone.lag
+     FROM gone WHERE mine.node_id = $1 AND mine.kind = 'client'
+       AND mine.tenant_id = gone.tenant_id AND mine.principal = gone.principal`,
+    [nodeId, JSON.stringify(rows)],
   );
 }
 
@@ -63,9 +71,18 @@ export async function shortenLeases(sql: Sql, nodeId: string, ms: number): Promi
   );
 }
 
-/** Removes what dead nodes left behind. */
+/** An agent that has gone is remembered for so long. */
+const REMEMBERED = "interval '30 days'";
+
+/** Removes what dead nodes left behind: of an agent all but its last lease, of others all. */
 export async function dropStaleLeases(sql: Sql): Promise<void> {
-  await sql(`DELETE FROM presence_leases WHERE expires_at < now() - interval '1 minute'`);
+  await sql(
+    `DELETE FROM presence_leases old
+     WHERE expires_at < now() - interval '1 minute'
+       AND (kind <> 'client' OR expires_at < now() - ${REMEMBERED} OR EXISTS (
+         SELECT 1 FROM presence_leases n WHERE n.tenant_id = old.tenant_id AND n.principal = old.principal
+           AND (n.expires_at, n.node_id) > (old.expires_at, old.node_id)))`,
+  );
 }
 
 /** Sets a principal's status wherever it is connected. */
@@ -81,7 +98,6 @@ export async function writeStatus(
 }
 
 interface LeaseRow {
-  tenant_id: number;
   principal: string;
   kind: Presence['kind'];
   name: string;
@@ -92,22 +108,37 @@ interface LeaseRow {
   lag: number | null;
 }
 
-/** Who is present in the tenants: one entry a principal, however many nodes it is connected to. */
-export async function readPresence(
-  sql: Sql,
-  tenantIds: readonly number[],
-): Promise<Map<number, Map<string, Presence>>> {
+/** The principals of a tenant: who is present, and the agents that have been, by the same keys. */
+export interface Seen {
+  present: Map<string, Presence>;
+  absent: Map<string, Presence>;
+}
+
+/** One entry a principal, however many nodes it is or was connected to. An agent that is disabled is not expected back. */
+export async function readPresence(sql: Sql, tenantId: number): Promise<Seen> {
   const rows = await sql<LeaseRow>(
-    `SELECT DISTINCT ON (tenant_id, principal) tenant_id, principal, kind, name, status, text, since,
+    `SELECT DISTINCT ON (principal) principal, kind, name, status, text, since,
             max(queue) OVER same AS queue, max(lag) OVER same AS lag
-     FROM presence_leases WHERE tenant_id = ANY($1) AND expires_at > now()
-     WINDOW same AS (PARTITION BY tenant_id, principal)
-     ORDER BY tenant_id, principal, since DESC`,
-    [tenantIds],
+     FROM presence_leases WHERE tenant_id = $1 AND expires_at > now()
+     WINDOW same AS (PARTITION BY principal)
+     ORDER BY principal, since DESC`,
+    [tenantId],
   );
-  const present = new Map(tenantIds.map((tenantId) => [tenantId, new Map<string, Presence>()]));
-  for (const row of rows) present.get(row.tenant_id)?.set(row.principal, toPresence(row));
-  return present;
+  const gone = await sql<LeaseRow>(
+    `SELECT DISTINCT ON (principal) principal, kind, name, 'offline' AS status, NULL AS text,
+            expires_at AS since, queue, lag
+     FROM presence_leases l
+     WHERE tenant_id = $1 AND kind = 'client' AND expires_at BETWEEN now() - ${REMEMBERED} AND now()
+       AND NOT EXISTS (SELECT 1 FROM oauth_clients c WHERE c.tenant_id = l.tenant_id
+         AND 'client:' || c.id = l.principal AND c.disabled_at IS NOT NULL)
+     ORDER BY principal, expires_at DESC`,
+    [tenantId],
+  );
+  return { present: toMap(rows), absent: toMap(gone) };
+}
+
+function toMap(rows: readonly LeaseRow[]): Map<string, Presence> {
+  return new Map(rows.map((row) => [row.principal, toPresence(row)]));
 }
 
 function toPresence(row: LeaseRow): Presence {

@@ -3,6 +3,7 @@ import type { Sql } from '../db.ts';
 import type { Logger } from '../log.ts';
 import { createCoalescer } from './coalesce.ts';
 import { readPresence } from './presence-leases.ts';
+import type { Seen } from './presence-leases.ts';
 
 type Listener = (presence: Presence) => void;
 
@@ -40,8 +41,7 @@ export class PresenceView {
   async read(tenantId: number): Promise<Presence[]> {
     await this.refresh(tenantId);
     const shown = this.#watched.get(tenantId)?.shown;
-    const present = shown ?? (await readPresence(this.#sql, [tenantId])).get(tenantId);
-    return [...(present?.values() ?? [])];
+    return [...(shown ?? listOf(await readPresence(this.#sql, tenantId))).values()];
   }
 
   watch(tenantId: number, listener: Listener): () => void {
@@ -79,17 +79,23 @@ export class PresenceView {
 
   async #read(tenantId: number): Promise<void> {
     if (!this.#watched.has(tenantId)) return;
-    const present = (await readPresence(this.#sql, [tenantId])).get(tenantId) ?? new Map<string, Presence>();
+    const { present, absent } = await readPresence(this.#sql, tenantId);
     const watched = this.#watched.get(tenantId);
     if (!watched) return;
     for (const [principal, before] of watched.shown ?? []) {
       // a database that was away let the lease run out: whoever is connected here is not offline
       if (!present.has(principal) && this.#isHere(tenantId, principal)) present.set(principal, before);
     }
-    const changes = watched.shown ? differences(watched.shown, present) : [];
-    watched.shown = present;
+    const now = listOf({ present, absent });
+    const changes = watched.shown ? differences(watched.shown, now) : [];
+    watched.shown = now;
     for (const change of changes) watched.listeners.forEach((listener) => listener(change));
   }
+}
+
+/** Whoever is present, and the agents that are not. */
+function listOf({ present, absent }: Seen): Map<string, Presence> {
+  return new Map([...absent, ...present]);
 }
 
 function differences(before: ReadonlyMap<string, Presence>, now: ReadonlyMap<string, Presence>): Presence[] {

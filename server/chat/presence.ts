@@ -65,6 +65,8 @@ const TIMING: PresenceTiming = {
 interface Local {
   principal: Principal;
   sockets: Set<() => AgentFigures>;
+  /** Of its last socket, once that has closed. */
+  last: AgentFigures;
   leaving: NodeJS.Timeout | undefined;
   /** What was last written, to tell a change from a renewal. */
   written: string;
@@ -103,7 +105,7 @@ class LeasedPresence implements PresenceBoard {
 
   connected(principal: Principal, figures: () => AgentFigures = () => ({})): () => void {
     const key = localKey(principal.tenantId, principalKey(principal));
-    const local = this.#locals.get(key) ?? { principal, sockets: new Set(), leaving: undefined, written: '' };
+    const local = this.#locals.get(key) ?? createLocal(principal);
     clearTimeout(local.leaving);
     local.leaving = undefined;
     local.principal = principal;
@@ -147,7 +149,13 @@ class LeasedPresence implements PresenceBoard {
 
   #disconnected(key: string, local: Local, socket: () => AgentFigures): void {
     local.sockets.delete(socket);
-    if (local.sockets.size > 0 || this.#closed) return;
+    if (this.#closed) return;
+    if (local.sockets.size > 0) {
+      // its figures no longer count
+      this.#touch(key);
+      return;
+    }
+    local.last = socket();
     clearTimeout(local.leaving);
     local.leaving = setTimeout(() => {
       local.leaving = undefined;
@@ -221,8 +229,12 @@ function localKey(tenantId: number, principal: string): string {
   return `${tenantId}/${principal}`;
 }
 
-function toLease({ principal, sockets }: Local): Lease {
-  const figures = [...sockets].map((socket) => socket());
+function createLocal(principal: Principal): Local {
+  return { principal, sockets: new Set(), last: {}, leaving: undefined, written: '' };
+}
+
+function toLease({ principal, sockets, last }: Local): Lease {
+  const figures = sockets.size > 0 ? [...sockets].map((socket) => socket()) : [last];
   return {
     tenantId: principal.tenantId,
     principal: principalKey(principal),

@@ -14,7 +14,8 @@ export function accessLog(log: Logger): Middleware {
     log[isRoutine ? 'debug' : 'info'](
       {
         method: ctx.method,
-        path: ctx.path,
+        // what stands in for a path that holds more than an address
+        path: (ctx.state['loggedPath'] as string | undefined) ?? ctx.path,
         status: ctx.status,
         ms: Math.round((performance.now() - started) * 10) / 10,
         requestId: ctx.state['requestId'] as string,

@@ -5,6 +5,8 @@ import { hasScope } from '../auth/access.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Principal } from '../auth/principal.ts';
 import { callerOf, parseInput } from './input.ts';
+import { authenticateToken, findAccessToken } from './possession.ts';
+import { showCounts } from './rate-limit.ts';
 import type { RateLimits } from './rate-limit.ts';
 
 export interface AuthRequirement {
@@ -15,7 +17,7 @@ export interface AuthRequirement {
 }
 
 /**
- * Lets in who proves who they are: `Authorization: Bearer`, or `X-API-Key` with the admin key, never both. Puts the principal
+ * Lets in who proves who they are: `Authorization: Bearer` (or `DPoP`), or `X-API-Key`, never both. Puts the principal
  * into `ctx.state.principal`. A request that names a tenant other than the caller's is refused (S63).
  */
 export function requireAuth(
@@ -29,8 +31,7 @@ export function requireAuth(
     if (requirement.scope !== undefined && !hasScope(principal, requirement.scope)) {
       throw new AppError('forbidden', { message: `This needs the scope ${requirement.scope}.` });
     }
-    const rate = await identity.rateOf(principal);
-    if (rate !== undefined) await limits?.consumeClient(ctx, { id: principal.id, perMinute: rate });
+    await countOwn({ identity, limits }, ctx, principal);
     ctx.state['principal'] = principal;
     await next();
   };
@@ -43,6 +44,21 @@ export function principalOf(ctx: Context): Principal {
   return principal;
 }
 
+/** Devices have the general limit each, clients and keys the one they were given. */
+async function countOwn(
+  { identity, limits }: { identity: Identity; limits: RateLimits | undefined },
+  ctx: Context,
+  principal: Principal,
+): Promise<void> {
+  if (limits === undefined) return;
+  const { id, kind } = principal;
+  if (kind === 'device') await limits.consumeDevice(ctx, id);
+  const rate = await identity.rateOf(principal);
+  if (rate === undefined) return;
+  if (kind === 'api_key') await limits.consumeKey(ctx, { id, requests: rate });
+  else await limits.consumeClient(ctx, { id, perMinute: rate });
+}
+
 /** The bearer token of a request; undefined when there is none. */
 export function findBearer(ctx: Context): string | undefined {
   return /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('Authorization'))?.[1];
@@ -53,12 +69,12 @@ async function authenticate(
   ctx: Context,
   tenantId: number | undefined,
 ): Promise<Principal> {
-  const bearer = findBearer(ctx);
+  const presented = findAccessToken(ctx);
   const key = ctx.get('X-API-Key');
-  if (bearer !== undefined && key === '') return identity.authenticate(bearer, callerOf(ctx));
+  if (presented !== undefined && key === '') return authenticateToken(identity, ctx, presented);
   ctx.set('WWW-Authenticate', 'Bearer realm="sluice"');
   if (key === '' || ctx.get('Authorization') !== '') throw new AppError('unauthenticated');
-  return identity.authenticateKey(key, tenantId);
+  return identity.authenticateKey(key, { tenantId, caller: callerOf(ctx), onCount: showCounts(ctx) });
 }
 
 const tenantId = z.coerce.number().int().positive().max(2_147_483_647).optional();

@@ -22,7 +22,7 @@ export function problemDetails(log: Logger): Middleware {
 
 /** Writes one refusal as the response. */
 export function writeProblem(ctx: Context, refusal: AppError): void {
-  const { errors, retryAfterMs } = refusal.details;
+  const { errors, members, retryAfterMs } = refusal.details;
   ctx.status = refusal.status;
   if (retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
   ctx.body = {
@@ -35,6 +35,7 @@ export function writeProblem(ctx: Context, refusal: AppError): void {
     message: refusal.message,
     requestId: requestIdOf(ctx),
     ...(errors ? { errors } : {}),
+    ...members,
   };
   ctx.type = 'application/problem+json';
 }

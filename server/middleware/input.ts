@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import type { z } from 'zod';
 import { AppError, faultsOf } from '../../protocol/errors.ts';
-import { normalizeAddress } from '../auth/ip-allow-list.ts';
+import { normalizeAddress } from '../auth/addresses.ts';
 import type { Caller } from '../auth/core.ts';
 
 /** Parses what came in. Throws `invalid_request` with every fault and its path. */

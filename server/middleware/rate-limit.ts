@@ -1,13 +1,16 @@
 import type { Context, Middleware } from 'koa';
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AppError } from '../../protocol/errors.ts';
+import { networkOf } from '../auth/addresses.ts';
 import type { CountListener } from '../auth/guess-gate.ts';
 import type { Config } from '../config.ts';
+import type { Count, Counter } from '../limits/limiter.ts';
+import type { Limits } from '../limits/limits.ts';
 import { callerOf } from './input.ts';
 
 /**
  * Limits on flooding (those on guessing are in auth/guess-limits.ts). Keys are the connection's address (the proxy's word only with TRUST_PROXY), accounts and
- * clients; never a header that the client chooses (S53). Counts live in memory: each node has its own.
+ * clients; never a header that the client chooses (S53). What is few and grave is counted exactly over all nodes; what happens all the
+ * time is counted here and told to the others in the background, so that no request pays for it.
  */
 export interface RateLimits {
   /** The general limit for callers who have not authenticated; one who does so with this very request is not counted. */
@@ -17,30 +20,56 @@ export interface RateLimits {
   signup: Middleware;
   /** Counts one request of an OAuth client that has its own rate. */
   consumeClient(ctx: Context, client: { id: string; perMinute: number }): Promise<void>;
+  /** Counts one request of an anonymous device: each has the general limit. */
+  consumeDevice(ctx: Context, id: string): Promise<void>;
+  /** Counts one request of an API key that has its own limit, in the window of the general one. */
+  consumeKey(ctx: Context, key: { id: string; requests: number }): Promise<void>;
+  /** Registrations of anonymous devices. */
+  deviceRegistration: Middleware;
+  /** Acts that are few and grave. */
+  strict: Middleware;
+  /** Counts one change of API keys or their owners; `by` is who makes it. */
+  consumeKeyOperation(ctx: Context, by: string): Promise<void>;
   /** Counts one token request of an OAuth client that has none: each may open a session. */
   consumeTokenRequest(ctx: Context, clientId: string): Promise<void>;
 }
 
-export function createRateLimits(config: Config): RateLimits {
-  const anonymous = createLimiter(
-    'anonymous',
-    config.RATE_LIMIT_MAX_REQUESTS,
-    config.RATE_LIMIT_WINDOW_MS / 1_000,
-  );
-  const signup = createLimiter('signup', config.SIGNUP_LIMIT, 3_600);
-  const tokens = createLimiter('tokens', config.CLIENT_TOKEN_LIMIT, 60);
-  const clients = createClientLimiters();
+export function createRateLimits(config: Config, { exact, eventual }: Limits): RateLimits {
+  const points = config.RATE_LIMIT_MAX_REQUESTS;
+  const seconds = config.RATE_LIMIT_WINDOW_MS / 1_000;
+  const anonymous = eventual({ name: 'anonymous', points, seconds });
+  const devices = eventual({ name: 'device', points, seconds });
+  const tokens = eventual({ name: 'tokens', points: config.CLIENT_TOKEN_LIMIT, seconds: 60 });
+  const signup = exact({ name: 'signup', points: config.SIGNUP_LIMIT, seconds: 3_600 });
+  const registrations = exact({
+    name: 'registration',
+    points: config.DEVICE_REGISTRATION_LIMIT,
+    seconds: 3_600,
+  });
+  const keyOperations = exact({
+    name: 'key operations',
+    points: config.KEY_OPERATION_LIMIT,
+    seconds: 3_600,
+  });
+  const strict = exact({ name: 'strict', points: config.STRICT_LIMIT, seconds: 300 });
+  const clients = byRate((rate) => eventual({ name: `client ${rate}`, points: rate, seconds: 60 }));
+  const apiKeys = byRate((rate) => eventual({ name: `key ${rate}`, points: rate, seconds }));
   const hasAuthenticated = new WeakSet<object>();
   return {
     anonymous: async (ctx, next) => {
-      const key = callerOf(ctx).ip ?? '';
+      const key = addressKey(ctx);
       await consume(ctx, anonymous, key);
       await next();
-      if (hasAuthenticated.has(ctx.state)) await anonymous.reward(key, 1);
+      if (hasAuthenticated.has(ctx.state)) await anonymous.add(key, -1);
     },
     authenticated: (ctx) => void hasAuthenticated.add(ctx.state),
     signup: perAddress(signup),
     consumeClient: (ctx, client) => consume(ctx, clients(client.perMinute), client.id),
+    consumeDevice: (ctx, id) => consume(ctx, devices, id),
+    consumeKey: (ctx, key) => consume(ctx, apiKeys(key.requests), key.id),
+    deviceRegistration: perAddress(registrations),
+    strict: perAddress(strict),
+    consumeKeyOperation: (ctx, by) => consume(ctx, keyOperations, by),
     consumeTokenRequest: (ctx, clientId) => consume(ctx, tokens, clientId),
   };
 }
@@ -50,43 +79,39 @@ export function showCounts(ctx: Context): CountListener {
   return (limiter, result) => writeHeaders(ctx, limiter, result);
 }
 
-function createLimiter(keyPrefix: string, points: number, duration: number): RateLimiterMemory {
-  return new RateLimiterMemory({ keyPrefix, points, duration });
-}
-
 /** One limiter for each rate in use. */
-function createClientLimiters(): (perMinute: number) => RateLimiterMemory {
-  const limiters = new Map<number, RateLimiterMemory>();
-  return (perMinute) => {
-    const limiter = limiters.get(perMinute) ?? createLimiter(`client ${perMinute}`, perMinute, 60);
-    limiters.set(perMinute, limiter);
+function byRate(create: (rate: number) => Counter): (rate: number) => Counter {
+  const limiters = new Map<number, Counter>();
+  return (rate) => {
+    const limiter = limiters.get(rate) ?? create(rate);
+    limiters.set(rate, limiter);
     return limiter;
   };
 }
 
-function perAddress(limiter: RateLimiterMemory): Middleware {
+function perAddress(limiter: Counter): Middleware {
   return async (ctx, next) => {
-    await consume(ctx, limiter, callerOf(ctx).ip ?? '');
+    await consume(ctx, limiter, addressKey(ctx));
     await next();
   };
 }
 
+function addressKey(ctx: Context): string {
+  return networkOf(callerOf(ctx).ip ?? '');
+}
+
 /** Takes one point and writes the headers of the tightest limit met so far. Throws `rate_limited`. */
-async function consume(ctx: Context, limiter: RateLimiterMemory, key: string): Promise<void> {
-  try {
-    writeHeaders(ctx, limiter, await limiter.consume(key));
-  } catch (error) {
-    if (!(error instanceof RateLimiterRes)) throw error;
-    writeHeaders(ctx, limiter, error);
-    throw new AppError('rate_limited', { retryAfterMs: error.msBeforeNext });
-  }
+async function consume(ctx: Context, limiter: Counter, key: string): Promise<void> {
+  const count = await limiter.consume(key);
+  writeHeaders(ctx, limiter, count);
+  if (!count.passed) throw new AppError('rate_limited', { retryAfterMs: count.msBeforeNext });
 }
 
 /** `X-RateLimit-Reset` is the epoch second at which the window ends. */
-function writeHeaders(ctx: Context, limiter: RateLimiterMemory, result: RateLimiterRes): void {
+function writeHeaders(ctx: Context, limiter: Counter, count: Count): void {
   const shown = ctx.response.get('X-RateLimit-Remaining');
-  if (shown !== '' && Number(shown) <= result.remainingPoints) return;
+  if (shown !== '' && Number(shown) <= count.remainingPoints) return;
   ctx.set('X-RateLimit-Limit', String(limiter.points));
-  ctx.set('X-RateLimit-Remaining', String(Math.max(0, result.remainingPoints)));
-  ctx.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + result.msBeforeNext) / 1_000)));
+  ctx.set('X-RateLimit-Remaining', String(Math.max(0, count.remainingPoints)));
+  ctx.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + count.msBeforeNext) / 1_000)));
 }

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { z } from 'zod';
+import { clientKeys } from '../auth/client-keys.ts';
 import type { IdentityCore } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { addressBlock, grant, scope, text } from '../auth/names.ts';
@@ -8,6 +9,7 @@ import {
   changeClient,
   listClients,
   registerClient,
+  registerKeyClient,
   removeSecret,
   rotateSecret,
 } from '../auth/oauth-clients.ts';
@@ -18,11 +20,19 @@ import { callerOf, paramOf, parseInput, withBody } from '../middleware/input.ts'
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
 const name = text.trim().min(1).max(100);
-const scopes = z.array(scope).max(100);
+/** They go into each token, and a token has its bounds (MAX_TOKEN_LENGTH). */
+const SCOPES_LENGTH = 2_000;
+const scopes = z
+  .array(scope)
+  .max(100)
+  .refine((names) => names.join(' ').length <= SCOPES_LENGTH, `together at most ${SCOPES_LENGTH} characters`);
 const partitions = z.array(grant).max(1_000);
 const ipAllowList = z.array(addressBlock).max(1_000);
 const ratePerMinute = z.int().positive().max(1_000_000).nullable();
 const tenantId = z.int().positive();
+// the names of RFC 7591 and RFC 9449, for they are OAuth's own; there is no jwks_uri, for nothing is fetched (S68)
+const authMethod = z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt']).nullable();
+const jwks = clientKeys.nullable();
 
 const registration = z.strictObject({
   name,
@@ -31,6 +41,9 @@ const registration = z.strictObject({
   partitions: partitions.default([]),
   ipAllowList: ipAllowList.default([]),
   ratePerMinute: ratePerMinute.default(null),
+  token_endpoint_auth_method: authMethod.default(null),
+  jwks: jwks.default(null),
+  dpop_bound_access_tokens: z.boolean().default(false),
 });
 const changes = z.strictObject({
   name: name.optional(),
@@ -39,6 +52,9 @@ const changes = z.strictObject({
   ipAllowList: ipAllowList.optional(),
   ratePerMinute: ratePerMinute.optional(),
   disabled: z.boolean().optional(),
+  token_endpoint_auth_method: authMethod.optional(),
+  jwks: jwks.optional(),
+  dpop_bound_access_tokens: z.boolean().optional(),
 });
 const DAY_SECONDS = 86_400;
 const rotation = z.strictObject({
@@ -62,18 +78,9 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
     '/oauth-clients',
     adminOfNamedTenant,
     withBody(registration, async (ctx, input) => {
-      const { name, scopes, partitions, ipAllowList, ratePerMinute } = input;
-      const settings = { name, scopes, partitions, ipAllowList, ratePerMinute };
-      const made = await registerClient(core, principalOf(ctx), settings, callerOf(ctx));
+      ctx.body = { success: true, ...(await register(core, ctx, input)) };
       ctx.status = 201;
       ctx.set('Cache-Control', 'no-store');
-      ctx.body = {
-        success: true,
-        client_id: made.client.clientId,
-        client_secret: made.clientSecret,
-        secretId: made.secretId,
-        client: toWire(made.client),
-      };
     }),
   );
   router.get('/oauth-clients', admin, async (ctx) => {
@@ -83,7 +90,17 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
     '/oauth-clients/:id',
     admin,
     withBody(changes, async (ctx, input) => {
-      const change = { id: parseInput(id, paramOf(ctx, 'id')), changes: input };
+      const {
+        token_endpoint_auth_method: authMethod,
+        dpop_bound_access_tokens: dpopBound,
+        ...others
+      } = input;
+      const changes = {
+        ...others,
+        ...(authMethod === undefined ? {} : { authMethod }),
+        ...(dpopBound === undefined ? {} : { dpopBound }),
+      };
+      const change = { id: parseInput(id, paramOf(ctx, 'id')), changes };
       const client = await changeClient(core, principalOf(ctx), change, callerOf(ctx));
       ctx.body = { success: true, client: toWire(client) };
     }),
@@ -99,6 +116,28 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
   );
   addSecrets(router, core, admin);
   return router;
+}
+
+/** Registers, and says what is shown this once. */
+async function register(
+  core: IdentityCore,
+  ctx: Context,
+  input: z.output<typeof registration>,
+): Promise<Record<string, unknown>> {
+  const { name, scopes, partitions, ipAllowList, ratePerMinute, jwks } = input;
+  const { token_endpoint_auth_method: authMethod, dpop_bound_access_tokens: dpopBound } = input;
+  const settings = { name, scopes, partitions, ipAllowList, ratePerMinute, authMethod, jwks, dpopBound };
+  if (authMethod === 'private_key_jwt') {
+    const client = await registerKeyClient(core, principalOf(ctx), settings, callerOf(ctx));
+    return { client_id: client.clientId, client: toWire(client) };
+  }
+  const { client, clientSecret, secretId } = await registerClient(
+    core,
+    principalOf(ctx),
+    settings,
+    callerOf(ctx),
+  );
+  return { client_id: client.clientId, client_secret: clientSecret, secretId, client: toWire(client) };
 }
 
 function addSecrets(router: Router, core: IdentityCore, admin: Middleware): void {
@@ -133,6 +172,9 @@ function toWire(client: ClientView): Record<string, unknown> {
     partitions: client.partitions,
     ipAllowList: client.ipAllowList,
     ratePerMinute: client.ratePerMinute,
+    token_endpoint_auth_method: client.authMethod,
+    jwks: client.jwks,
+    dpop_bound_access_tokens: client.dpopBound,
     disabled: client.disabled,
     createdAt: client.createdAt,
     secrets: client.secrets.map((secret) => ({

@@ -1,8 +1,7 @@
 import Router from '@koa/router';
 import { z } from 'zod';
 import type { Identity } from '../auth/identity.ts';
-import { grant } from '../auth/names.ts';
-import { ROLE_NAMES } from '../auth/roles.ts';
+import { grant, roleName } from '../auth/names.ts';
 import { changeUser, listUsers } from '../auth/user-admin.ts';
 import type { UserView } from '../auth/user-admin.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
@@ -14,7 +13,7 @@ const page = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(100),
 });
 const changes = z.strictObject({
-  role: z.enum(ROLE_NAMES).optional(),
+  role: roleName.optional(),
   partitions: z.array(grant).max(1_000).optional(),
   disabled: z.boolean().optional(),
 });

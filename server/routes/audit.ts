@@ -1,5 +1,7 @@
 import Router from '@koa/router';
 import { z } from 'zod';
+import { verifyAudit } from '../audit-seals.ts';
+import type { AuditProof } from '../audit-seals.ts';
 import type { Identity } from '../auth/identity.ts';
 import { text } from '../auth/names.ts';
 import type { Sql } from '../db.ts';
@@ -33,6 +35,19 @@ export function auditRoutes(deps: { identity: Identity; limits: RateLimits }): R
       };
     }),
   );
+  const verifying = new Map<number, Promise<AuditProof>>();
+  router.get('/audit/verify', requireAuth(deps, { scope: 'audit:read' }), async (ctx) => {
+    const { tenantId } = principalOf(ctx);
+    // it reads the whole log: whoever asks meanwhile gets the same answer
+    const proof = verifying.get(tenantId) ?? verifyAudit(deps.identity.core, tenantId);
+    verifying.set(tenantId, proof);
+    try {
+      ctx.body = { success: true, ...(await proof) };
+    } finally {
+      verifying.delete(tenantId);
+    }
+    ctx.set('Cache-Control', 'no-store');
+  });
   return router;
 }
 

@@ -1,8 +1,9 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
+import type { DeviceRefusal } from '../auth/device-grants.ts';
 import { isStorable } from '../auth/names.ts';
 
-/** Errors of RFC 6749 section 5.2 (and `temporarily_unavailable` of 4.1.2.1, for want of a better one). */
+/** Errors of RFC 6749 section 5.2 and RFC 8628 section 3.5 (and `temporarily_unavailable` of 4.1.2.1, for want of a better one). */
 type OAuthCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -10,7 +11,11 @@ type OAuthCode =
   | 'unauthorized_client'
   | 'unsupported_grant_type'
   | 'invalid_scope'
-  | 'temporarily_unavailable';
+  | 'temporarily_unavailable'
+  | DeviceRefusal
+  // RFC 9449
+  | 'invalid_dpop_proof'
+  | 'use_dpop_nonce';
 
 export class OAuthError extends Error {
   readonly code: OAuthCode;
@@ -25,6 +30,15 @@ export class OAuthError extends Error {
 /** Parameters of a form; an empty one counts as left out (RFC 6749 section 3.2). */
 export type Form = ReadonlyMap<string, string>;
 
+/** Comes before the body is read, so that a body that cannot be is refused in the RFC's form too (S51). */
+export function oauthForm(): Middleware {
+  const answer = answerInOAuthForm();
+  return async (ctx, next) => {
+    if (ctx.path.startsWith('/oauth/')) await answer(ctx, next);
+    else await next();
+  };
+}
+
 /** Answers of `/oauth/*` are never cached, and refusals have the RFC's form. */
 export function answerInOAuthForm(): Middleware {
   return async (ctx, next) => {
@@ -33,7 +47,7 @@ export function answerInOAuthForm(): Middleware {
     try {
       await next();
     } catch (error) {
-      const refusal = error instanceof OAuthError ? error : fromAppError(error);
+      const refusal = error instanceof OAuthError ? error : (fromAppError(error) ?? fromBodyParser(error));
       if (refusal === undefined) throw error;
       writeRefusal(ctx, refusal, error);
     }
@@ -56,69 +70,46 @@ export function parseForm(ctx: Context): Form {
   return form;
 }
 
-/** The client's id and secret from exactly one place: Basic (RFC 6749 section 2.3.1) or the body. */
-export function findClientCredentials(ctx: Context, form: Form): { clientId: string; secret: string } {
-  const header = ctx.get('Authorization');
-  const secret = form.get('client_secret');
-  const clientId = form.get('client_id');
-  if (form.has('client_assertion') || form.has('client_assertion_type')) {
-    throw new OAuthError('invalid_client', 'client assertions are not offered');
-  }
-  if (header === '') {
-    if (clientId === undefined || secret === undefined) {
-      throw new OAuthError('invalid_client', 'authenticate the client');
-    }
-    return { clientId, secret };
-  }
-  if (secret !== undefined) throw new OAuthError('invalid_request', 'authenticate in one way, not in two');
-  const basic = parseBasic(header);
-  if (basic === undefined) throw new OAuthError('invalid_client', 'the Authorization header is malformed');
-  if (!isStorable(basic.clientId)) throw new OAuthError('invalid_request', 'the client id holds NUL');
-  if (clientId !== undefined && clientId !== basic.clientId) {
-    throw new OAuthError('invalid_request', 'client_id contradicts the Authorization header');
-  }
-  return basic;
-}
-
-/** Strict base64, one colon at least, both halves form-encoded. */
-function parseBasic(header: string): { clientId: string; secret: string } | undefined {
-  const encoded = /^Basic ([A-Za-z0-9+/]+={0,2})$/i.exec(header)?.[1];
-  if (encoded === undefined || encoded.length > 1_024) return undefined;
-  const bytes = Buffer.from(encoded, 'base64');
-  if (bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) return undefined;
-  const text = bytes.toString('utf8');
-  const colon = text.indexOf(':');
-  if (colon < 1) return undefined;
-  try {
-    return { clientId: decode(text.slice(0, colon)), secret: decode(text.slice(colon + 1)) };
-  } catch {
-    return undefined;
-  }
-}
-
-function decode(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '));
+/** The scopes that are asked for; undefined: none by name. */
+export function parseScope(text: string | undefined): string[] | undefined {
+  if (text === undefined) return undefined;
+  const names = text.split(' ').filter(Boolean);
+  if (names.length === 0) throw new OAuthError('invalid_scope', 'the scope is empty');
+  return [...new Set(names)];
 }
 
 function fromAppError(error: unknown): OAuthError | undefined {
   if (!(error instanceof AppError)) return undefined;
   if (error.code === 'invalid_credentials')
     return new OAuthError('invalid_client', 'authenticate the client');
-  if (error.code === 'forbidden') return new OAuthError('unauthorized_client', error.message);
+  if (error.code === 'invalid_code') return new OAuthError('invalid_grant', 'the device code is not valid');
+  if (error.code === 'forbidden' || error.code === 'address_refused')
+    return new OAuthError('unauthorized_client', error.message);
+  if (error.code === 'invalid_dpop_proof' || error.code === 'use_dpop_nonce')
+    return new OAuthError(error.code, error.message);
   if (error.code === 'revoked') return new OAuthError('invalid_grant', 'the session has ended');
   return error.retry === 'later' && error.code !== 'internal'
     ? new OAuthError('temporarily_unavailable', error.message)
     : undefined;
 }
 
+function fromBodyParser(error: unknown): OAuthError | undefined {
+  const { status } = error as { status?: unknown };
+  if (error instanceof AppError || (status !== 400 && status !== 413 && status !== 415)) return undefined;
+  return new OAuthError('invalid_request', 'the body cannot be read');
+}
+
 function writeRefusal(ctx: Context, refusal: OAuthError, cause: unknown): void {
-  ctx.status = refusal.code === 'invalid_client' ? 401 : 400;
+  const { status } = cause as { status?: unknown };
+  ctx.status = refusal.code === 'invalid_client' ? 401 : status === 413 ? 413 : 400;
   if (cause instanceof AppError && cause.retry === 'later') {
     ctx.status = cause.status;
     if (cause.details.retryAfterMs !== undefined) {
       ctx.set('Retry-After', String(Math.ceil(cause.details.retryAfterMs / 1_000)));
     }
   }
+  if (cause instanceof AppError && cause.details.dpopNonce !== undefined)
+    ctx.set('DPoP-Nonce', cause.details.dpopNonce);
   if (refusal.code === 'invalid_client') ctx.set('WWW-Authenticate', 'Basic realm="sluice", charset="UTF-8"');
   ctx.body = { error: refusal.code, error_description: refusal.message };
 }

@@ -7,7 +7,7 @@ import type { Caller } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { logInGuarded } from '../auth/login.ts';
 import type { LoggedIn } from '../auth/login.ts';
-import { email, keyOf, text, username } from '../auth/names.ts';
+import { altcha, email, keyOf, text, username } from '../auth/names.ts';
 import { principalKey } from '../auth/principal.ts';
 import { refresh } from '../auth/refresh.ts';
 import { logOut, revokeByRefreshToken } from '../auth/revoke.ts';
@@ -15,7 +15,7 @@ import { findBearer, principalOf, requireAuth } from '../middleware/authenticate
 import { callerOf, withBody } from '../middleware/input.ts';
 import { showCounts } from '../middleware/rate-limit.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
-import { findRefreshCookie, isWebRequest, writeRefreshCookie } from './web-session.ts';
+import { answerTokens, findRefreshCookie, isWebRequest, writeRefreshCookie } from './web-session.ts';
 
 interface PeopleDeps {
   identity: Identity;
@@ -25,9 +25,11 @@ interface PeopleDeps {
 // bounds the work before a password is looked at; the rule of 8 to 256 characters comes after (S31)
 const password = z.string().min(1).max(1_024);
 const app = text.max(100).optional();
+/** Where the account lives; left out: where people sign up. */
+const tenantId = z.int().positive().max(2_147_483_647).optional();
 
 // strict: a field that is ignored here could be taken for a right that was granted (S54)
-const signUpInput = z.strictObject({ username, email, password });
+const signUpInput = z.strictObject({ username, email, password, altcha });
 const verifyInput = z
   .object({
     email: text.max(254).optional(),
@@ -42,6 +44,8 @@ const loginInput = z
     email: text.min(1).max(254).optional(),
     password,
     app,
+    tenant_id: tenantId,
+    altcha,
   })
   .refine((input) => (input.email === undefined) !== (input.username === undefined), 'email or username');
 const refreshInput = z.object({ refresh_token: z.string().max(200).optional() });
@@ -131,7 +135,9 @@ async function login(
   const { core } = identity;
   const web = isWebRequest(identity, ctx);
   const name = input.email ?? input.username ?? '';
-  const credentials = { name, password: input.password, app: input.app };
+  const { password, app, tenant_id: tenantId, altcha } = input;
+  const credentials = { name, password, app, tenantId, altcha, secondStep: true };
+  ctx.set('Cache-Control', 'no-store');
   const loggedIn = await logInGuarded(core, credentials, callerOf(ctx), showCounts(ctx));
   limits.authenticated(ctx);
   ctx.body = { success: true, message: 'You are logged in.', user: loggedIn.user };
@@ -187,25 +193,6 @@ async function endBearer(identity: Identity, bearer: string, caller: Caller): Pr
     if (error instanceof AppError && error.status === 401) return error;
     throw error;
   }
-}
-
-function answerTokens(
-  identity: Identity,
-  ctx: Context,
-  { web, tokens }: { web: boolean; tokens: LoggedIn['tokens'] },
-): void {
-  ctx.set('Cache-Control', 'no-store');
-  if (web) {
-    writeRefreshCookie(identity, ctx, { token: tokens.refreshToken, maxAge: tokens.refreshExpiresIn });
-  }
-  ctx.body = {
-    ...(ctx.body as object),
-    access_token: tokens.accessToken,
-    token_type: 'Bearer',
-    expires_in: tokens.expiresIn,
-    ...(web ? {} : { refresh_token: tokens.refreshToken }),
-    refresh_expires_in: tokens.refreshExpiresIn,
-  };
 }
 
 async function whoAmI(identity: Identity, ctx: Context): Promise<Record<string, unknown>> {

@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
 import type { Identity } from '../auth/identity.ts';
+import type { TokenSet } from '../auth/sessions.ts';
 import { createOriginCheck } from '../origins.ts';
 
 /** Refresh tokens of browsers: an HttpOnly cookie, honoured only together with our header and from our own origin (S60). */
@@ -33,6 +34,26 @@ export function writeRefreshCookie(
     'Set-Cookie',
     [`${REFRESH_COOKIE}=${cookie?.token ?? ''}`, `Max-Age=${life}`, ...attributes].join('; '),
   );
+}
+
+/** Puts the tokens of a login or a refresh into the answer, a page's refresh token into its cookie. */
+export function answerTokens(
+  identity: Identity,
+  ctx: Context,
+  { web, tokens }: { web: boolean; tokens: TokenSet },
+): void {
+  ctx.set('Cache-Control', 'no-store');
+  if (web) {
+    writeRefreshCookie(identity, ctx, { token: tokens.refreshToken, maxAge: tokens.refreshExpiresIn });
+  }
+  ctx.body = {
+    ...(ctx.body as object),
+    access_token: tokens.accessToken,
+    token_type: 'Bearer',
+    expires_in: tokens.expiresIn,
+    ...(web ? {} : { refresh_token: tokens.refreshToken }),
+    refresh_expires_in: tokens.refreshExpiresIn,
+  };
 }
 
 /** A page must say where it comes from; what a program leaves out is no proof. */

@@ -4,8 +4,12 @@ import type { Principal } from '../auth/principal.ts';
 import type { PresenceBoard } from '../chat/presence.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Sync, SyncSession } from '../sync/sync.ts';
-import type { Doorkeeper, Pace } from './guards.ts';
+import type { SyncSession } from '../sync/hello.ts';
+import type { Sync } from '../sync/sync.ts';
+import type { Closing } from './close.ts';
+import type { Door } from './door.ts';
+import type { Doorkeeper, Pace, watchExpiry } from './guards.ts';
+import type { Rights } from './rights.ts';
 
 export interface SocketDeps {
   identity: Doorkeeper;
@@ -15,6 +19,8 @@ export interface SocketDeps {
   /** Shows branch agents among those present. */
   presence?: Pick<PresenceBoard, 'connected'>;
   trustProxy: boolean;
+  /** Shut while the gateway drains. */
+  door: Door;
 }
 
 export type SyncSocket = Socket<SyncClientEvents, SyncServerEvents, DefaultEventsMap, SocketData>;
@@ -28,18 +34,18 @@ export interface SocketData {
 export interface Connection {
   socket: SyncSocket;
   deps: SocketDeps;
-  principal: Principal;
+  rights: Rights;
   ip: string;
   session: SyncSession | undefined;
   /** A hello is being answered. */
   greeting: boolean;
-  paces: { hello: Pace; subscribe: Pace };
-  /** The last push whose rights are being looked up: pushes reach the queue in the order they came in. */
-  turn: Promise<unknown>;
+  paces: { hello: Pace; subscribe: Pace; refresh: Pace };
+  expiry: ReturnType<typeof watchExpiry>;
   unregister: () => void;
   /** Ends its presence. */
   leave: () => void;
   pushesInFlight: number;
   pushes: number;
+  sayClosing: (closing: Closing) => void;
   closeReason: string;
 }

@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { normalizeAddress } from '../auth/addresses.ts';
+import type { ShownProof } from '../auth/dpop.ts';
 import type { LiveSockets } from '../auth/live-sockets.ts';
+import type { Presented } from '../auth/possession.ts';
 import type { Principal } from '../auth/principal.ts';
 
 /** What guards every socket, whichever namespace: where it comes from, how fast it may talk, when its token ends. */
@@ -9,10 +12,23 @@ import type { Principal } from '../auth/principal.ts';
 /** What the sockets need of identity. */
 export interface Doorkeeper {
   /** Validates an access token. Throws AppError `invalid_token`, `token_expired` or `revoked`. */
-  authenticate(token: string, from?: { ip?: string | undefined }): Promise<Principal>;
+  authenticate(token: string, from?: Presented): Promise<Principal>;
+  /** The URL a DPoP proof of a socket is about; left out: none is taken. */
+  core?: { baseUrl(): string };
   /** The principal with the rights it has now. Throws AppError `revoked` when it has none any more. */
   current(principal: Principal): Promise<Principal>;
   sockets: LiveSockets;
+}
+
+/** What is shown beside a socket's token: a proof about its handshake, `GET <base>/socket.io/` (RFC 9449). */
+export function presentedBy(
+  identity: Pick<Doorkeeper, 'core'>,
+  ip: string,
+  proof: unknown,
+): { ip: string; dpop?: ShownProof } {
+  const base = identity.core?.baseUrl();
+  if (typeof proof !== 'string' || base === undefined) return { ip };
+  return { ip, dpop: { proof, htm: 'GET', htu: `${base.replace(/\/$/, '')}/socket.io/` } };
 }
 
 interface Handshake {
@@ -25,12 +41,15 @@ export function clientAddress(handshake: Handshake, trustProxy: boolean): string
   const forwarded = handshake.headers['x-forwarded-for'];
   const list = Array.isArray(forwarded) ? forwarded.join(',') : forwarded;
   const nearest = trustProxy ? list?.split(',').at(-1)?.trim() : undefined;
-  return (nearest ?? handshake.address).replace(/^::ffff:/, '');
+  return normalizeAddress(nearest ?? handshake.address);
 }
 
 export interface Pace {
   take(cost?: number): boolean;
 }
+
+/** How often a socket may show a new token, in either namespace. */
+export const REFRESH_PACE = { perSecond: 1, burst: 5 };
 
 /** Throws AppError `rate_limited` when one more event is not within the pace. */
 export function requirePace(pace: Pace, retryAfterMs: number): void {

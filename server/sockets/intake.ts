@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Server } from 'socket.io';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { networkOf } from '../auth/addresses.ts';
 import { clientAddress, createPace } from './guards.ts';
 
 /** What comes in over a connection is bounded here, before a parser sees it: nobody has said yet who they are. */
@@ -64,7 +65,7 @@ export function admitLargeMessages(connection: object): void {
   setLimit((connection as EngineConnection).transport, MESSAGE_BYTES);
 }
 
-/** Counts the connections of an address; `enter` says whether there is room for one more. */
+/** Counts the connections of an address (of an IPv6 network); `enter` says whether there is room for one more. */
 export function createAddressBook(limit: number): {
   enter(address: string): boolean;
   leave(address: string): void;
@@ -73,15 +74,17 @@ export function createAddressBook(limit: number): {
   return {
     enter(address) {
       if (/^(127\.|::1$)/.test(address)) return true;
-      const count = counts.get(address) ?? 0;
+      const network = networkOf(address);
+      const count = counts.get(network) ?? 0;
       if (count >= limit) return false;
-      counts.set(address, count + 1);
+      counts.set(network, count + 1);
       return true;
     },
     leave(address) {
-      const count = counts.get(address) ?? 0;
-      if (count <= 1) counts.delete(address);
-      else counts.set(address, count - 1);
+      const network = networkOf(address);
+      const count = counts.get(network) ?? 0;
+      if (count <= 1) counts.delete(network);
+      else counts.set(network, count - 1);
     },
   };
 }

@@ -14,14 +14,18 @@ export interface CommittedGroup {
   changes: LoggedChange[];
 }
 
+/** Versions of the fields that the group's patches touched, as the record has them; none for a put. */
+const FIELD_VERSIONS = `CASE WHEN touched IS NULL THEN '{}'::jsonb ELSE
+        (SELECT jsonb_object_agg(key, clock.base + value::bigint) FROM json_each_text(touched)) END`;
+
 /**
  * Writes a whole group in one statement and advances the tenant's clock in it, once. One version per batch that
  * changed something; the clock's row lock is held from here to the commit, so whoever sees version v sees all below it
  * (docs/PROTOCOL.md, "Order").
  *
- * Every row is found by its key through ON CONFLICT, whatever the planner believes of the tables, and is written only if it
- * still has the version it was judged on. `sync_require` counts: with one row missing the statement fails with 40001, and
- * nothing of it remains.
+ * A record is added only where there is none, and replaced only while it has the version it was judged on, found by its key
+ * whatever the planner believes of the tables. `sync_require` counts: with one row missing the statement fails with 40001,
+ * and nothing of it remains. Deletions come on locked rows only (push.ts).
  */
 const WRITE = {
   name: 'sync-write',
@@ -31,19 +35,21 @@ const WRITE = {
     SELECT * FROM json_to_recordset($3) AS c(ord int, idx int, collection text, id text, partition text, prev text,
       data jsonb, bytes int, mark bigint, principal text, client_id uuid, seq bigint, fate text, expected bigint,
       base int, touched json)
-  ), put AS (
-    INSERT INTO records (tenant_id, collection, id, partition, version, prev_version, data, bytes, base_version,
-      field_versions)
-    SELECT $1, collection, id, partition, clock.base + ord, expected, data, bytes, coalesce(clock.base + c.base, 0),
-      CASE WHEN touched IS NULL THEN '{}' ELSE
-        (SELECT jsonb_object_agg(key, clock.base + value::bigint) FROM json_each_text(touched)) END
-    FROM change c, clock WHERE fate = 'put'
-    ON CONFLICT (tenant_id, collection, id) DO UPDATE SET
-      partition = excluded.partition, version = excluded.version, prev_version = excluded.prev_version,
-      data = excluded.data, bytes = excluded.bytes,
-      base_version = CASE excluded.base_version WHEN 0 THEN records.base_version ELSE excluded.base_version END,
-      field_versions = CASE excluded.base_version WHEN 0 THEN records.field_versions ELSE '{}' END || excluded.field_versions
-    WHERE records.version = excluded.prev_version
+  ), added AS (
+    INSERT INTO records (tenant_id, collection, id, partition, version, data, bytes, base_version, field_versions)
+    SELECT $1, collection, id, partition, clock.base + ord, data, bytes, clock.base + c.base, ${FIELD_VERSIONS}
+    FROM change c, clock WHERE fate = 'put' AND expected IS NULL
+    ON CONFLICT (tenant_id, collection, id) DO NOTHING
+    RETURNING 1
+  ), replaced AS (
+    UPDATE records r SET
+      partition = c.partition, version = clock.base + c.ord, prev_version = c.expected, data = c.data, bytes = c.bytes,
+      base_version = coalesce(clock.base + c.base, r.base_version),
+      field_versions = CASE WHEN c.base IS NULL THEN r.field_versions ELSE '{}' END || ${FIELD_VERSIONS}
+    FROM clock, (SELECT change.*, found.ctid AS place FROM change, LATERAL (SELECT k.ctid FROM records k
+        WHERE k.tenant_id = $1 AND k.collection = change.collection AND k.id = change.id LIMIT 1) found
+      WHERE fate = 'put' AND expected IS NOT NULL) c
+    WHERE r.ctid = c.place AND r.version = c.expected
     RETURNING 1
   ), gone AS (
     DELETE FROM records WHERE ctid = ANY (ARRAY(
@@ -75,7 +81,7 @@ const WRITE = {
     WHERE sync_clients.last_seq = excluded.last_seq - excluded.last_group
     RETURNING 1
   ) SELECT base FROM clock WHERE sync_require(
-      (SELECT count(*) FROM put) + (SELECT count(*) FROM gone) = $7 AND (SELECT count(*) FROM advanced) = $8)`,
+      (SELECT count(*) FROM added) + (SELECT count(*) FROM replaced) + (SELECT count(*) FROM gone) = $7 AND (SELECT count(*) FROM advanced) = $8)`,
 };
 
 const WRITE_COUNTERS = {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { findUnstorablePart } from './storable.ts';
 
 /**
  * A position as clients hold it: opaque to them, here `epoch.version.mark.scope`. The mark tells this history from
@@ -47,6 +48,8 @@ export function parsePage(text: string): PagePosition | undefined {
     const [cursor, collection, id] = parsed as unknown[];
     if (typeof cursor !== 'string' || typeof collection !== 'string' || typeof id !== 'string')
       return undefined;
+    // the database could not look for it
+    if (findUnstorablePart([collection, id])) return undefined;
     const position = parseCursor(cursor);
     return position && { ...position, collection, id };
   } catch {

@@ -3,15 +3,10 @@ import { ERRORS } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Mutation, MutationResult, RecordData } from '../../protocol/sync.ts';
-import {
-  mayReadCollection,
-  mayReadPartition,
-  mayWriteCollection,
-  mayWritePartition,
-} from '../auth/access.ts';
+import { mayKnowOf, mayReadRecord, mayWriteCollection, mayWritePartition } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Collection, Collections } from './collections.ts';
-import { findUnstorable, hasUnstorableText, UNSTORABLE } from './storable.ts';
+import { findUnstorable, findUnstorablePart } from './storable.ts';
 import { createTally } from './tally.ts';
 import { pendingPlace } from './working-set.ts';
 import type { WorkingRecord, WorkingSet } from './working-set.ts';
@@ -27,7 +22,7 @@ interface Context {
   records: WorkingSet;
   /** The gateway itself writes (chat, for example): it may write its internal collections. */
   trusted: boolean;
-  /** The batch may hold text that the database cannot: look at each mutation closely. */
+  /** The batch may hold what cannot be kept: look at each mutation closely. */
   suspicious: boolean;
   /** JSON texts of the puts' data, as far as they are made already. */
   texts: ReadonlyMap<Mutation, string>;
@@ -95,17 +90,26 @@ function decideMutation(
   const outcome = { put, patch, delete: remove }[mutation.op](subject);
   if (outcome instanceof Refused || outcome.record === null) return outcome;
   const checked = checkRecord(context, collection, outcome);
-  if (checked instanceof Refused || !tally.overflows(checked.record)) return checked;
-  return refuse('payload_too_large', '', 'The batch makes more than 4 MiB of records: split it.');
+  if (checked instanceof Refused) return checked;
+  if (tally.overflows(checked.record))
+    return refuse('payload_too_large', '', 'The batch makes more than 4 MiB of records: split it.');
+  // only now: whatever else is wrong is told as it would be of an id that is free
+  return subject.isTaken ? refuse('forbidden_partition', undefined, TAKEN) : checked;
 }
 
+const TAKEN = 'The id is taken in a partition that you may neither read nor write.';
+
 function toCase({ principal, records, texts }: Context, collection: Collection, mutation: Mutation): Case {
-  const current = records.get(mutation);
+  const inSight = (record: WorkingRecord | null): WorkingRecord | null =>
+    record && mayKnowOf(principal, mutation.collection, record.partition) ? record : null;
+  const stored = records.get(mutation);
+  const current = inSight(stored);
   return {
     collection,
     mutation,
     current,
-    known: records.before(mutation),
+    isTaken: stored !== null && current === null,
+    known: inSight(records.before(mutation)),
     text: texts.get(mutation),
     partition: mutation.partition ?? current?.partition ?? defaultPartition(principal),
     version: records.pendingVersion,
@@ -121,7 +125,8 @@ function checkAccess(context: Context, subject: Case): Refused | undefined {
   const touched = current && current.partition !== partition ? [current.partition, partition] : [partition];
   if (!touched.every((name) => mayWritePartition(principal, name))) return refuse('forbidden_partition');
   // before anything of it could be echoed in a stored verdict
-  return suspicious && hasUnstorableText(mutation) ? refuse('schema_violation', '', UNSTORABLE) : undefined;
+  const fault = suspicious ? findUnstorablePart(mutation) : undefined;
+  return fault && refuse('schema_violation', fault.path, fault.message);
 }
 
 /** A record that names no partition goes to the only one its writer may write, else to `default`. */
@@ -134,7 +139,10 @@ function defaultPartition(principal: Principal): string {
 interface Case {
   collection: Collection;
   mutation: Mutation;
+  /** The record as the batch has it so far; null when there is none in sight. */
   current: WorkingRecord | null;
+  /** There is one out of sight. */
+  isTaken: boolean;
   /** The record before this batch: only what others did can make a mutation stale. */
   known: WorkingRecord | null;
   /** The partition the record is in afterwards. */
@@ -335,10 +343,7 @@ function refuse(code: ErrorCode, path?: string, message?: string): Refused {
 /** A conflict shows the record as others left it, to those who may read it. */
 function conflict(code: ErrorCode, { mutation, known, principal }: Case, fields?: string[]): Refused {
   const pending = known !== null && pendingPlace(known.version) !== null;
-  const readable =
-    known !== null &&
-    mayReadCollection(principal, mutation.collection) &&
-    mayReadPartition(principal, known.partition);
+  const readable = known !== null && mayReadRecord(principal, mutation.collection, known.partition);
   return new Refused(
     {
       status: 'conflict',

@@ -82,8 +82,9 @@ export class Feed {
     return this.#tail.epoch;
   }
 
-  get size(): number {
-    return this.#subscribers.size;
+  /** Whether anybody reads from it or listens to it. */
+  get isInUse(): boolean {
+    return this.#subscribers.size + this.#listeners.size > 0;
   }
 
   offer(group: CommittedGroup): void {
@@ -94,9 +95,9 @@ export class Feed {
     this.#tail.advanceTo(version);
   }
 
-  /** Resolves when the log has been read as far as it is known to go, or could not be. */
-  settled(): Promise<void> {
-    return this.#tail.settled();
+  /** Resolves when the log has been read up to `version`, or when it cannot be: look at the head then. */
+  reached(version: number): Promise<void> {
+    return this.#tail.reached(version);
   }
 
   findSegment(version: number): Segment | undefined {

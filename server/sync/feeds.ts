@@ -10,6 +10,13 @@ export interface Feeds {
   follow: (tenantId: number) => Promise<Feed>;
   /** The tenant's feed when it has been started. */
   find(tenantId: number): Feed | undefined;
+  /** How many there are. */
+  readonly size: number;
+  /**
+   * Lets go of feeds that nobody has used since the call before last. Whoever follows a tenant takes hold of its feed in
+   * the same turn in which it gets it, so that none is taken away in between.
+   */
+  release(): void;
   close(): void;
 }
 
@@ -40,7 +47,9 @@ export function createFeeds(deps: FeedsDeps): Feeds {
       throw error;
     }
   };
+  let recent = new Set<number>();
   const follow = (tenantId: number): Promise<Feed> => {
+    recent.add(tenantId);
     const feed = feeds.get(tenantId) ?? start(tenantId);
     feeds.set(tenantId, feed);
     return feed;
@@ -54,19 +63,48 @@ export function createFeeds(deps: FeedsDeps): Feeds {
       feed.retire();
       deps.onReplaced(tenantId);
     },
-    async refollow() {
-      for (const [tenantId, heard] of listeners)
-        if (heard.size > 0 && !feeds.has(tenantId)) await follow(tenantId);
-    },
+    refollow: () => refollow(deps.log, { listeners, feeds, follow }),
   });
   return {
     follow,
     find: (tenantId) => started.get(tenantId),
+    get size() {
+      return started.size;
+    },
+    release() {
+      const before = recent;
+      recent = new Set();
+      for (const [tenantId, feed] of started) {
+        if (feed.isInUse) recent.add(tenantId);
+        else if (!before.has(tenantId)) {
+          for (const each of [feeds, started, listeners]) each.delete(tenantId);
+          feed.close();
+        }
+      }
+    },
     close() {
       stopPoll();
       for (const feed of started.values()) feed.close();
     },
   };
+}
+
+interface Listened {
+  listeners: Map<number, ReadonlySet<SegmentListener>>;
+  feeds: ReadonlyMap<number, unknown>;
+  follow: (tenantId: number) => Promise<unknown>;
+}
+
+async function refollow(log: Logger, { listeners, feeds, follow }: Listened): Promise<void> {
+  for (const [tenantId, heard] of listeners) {
+    if (feeds.has(tenantId)) continue;
+    if (heard.size === 0) {
+      listeners.delete(tenantId);
+      continue;
+    }
+    // one that cannot be followed is tried again with the next poll, and is not in the way of the others
+    await follow(tenantId).catch((error: unknown) => log.debug({ err: error, tenantId }, 'not followed'));
+  }
 }
 
 interface Followed {
@@ -109,17 +147,17 @@ function startPoll(deps: PollDeps, followed: Followed): () => void {
 /** Says whether a feed had missed something. */
 async function pollOnce(sql: Sql, { started, retire }: Followed, isStopped: () => boolean): Promise<boolean> {
   // where they stand before the question: what they reach meanwhile says nothing about the answer
-  const before = [...started].map(([tenantId, feed]) => ({ tenantId, feed, version: feed.head.version }));
+  const before = [...started].map(([tenantId, feed]) => ({ tenantId, feed, ...feed.head }));
   if (before.length === 0) return false;
-  const clocks = await readHeads(
-    sql,
-    before.map(({ tenantId }) => tenantId),
-  );
+  const clocks = await readHeads(sql, before);
   if (isStopped()) return false;
   let missed = false;
-  for (const { tenantId, feed, version } of before) {
+  for (const { tenantId, feed, version, mark } of before) {
+    // released, or given up, while the question was asked
+    if (started.get(tenantId) !== feed) continue;
     const clock = clocks.get(tenantId);
-    if (!clock || clock.head < version || clock.epoch !== feed.epoch) {
+    // a log that was replaced may have overtaken the feed meanwhile: then the mark tells
+    if (!clock || clock.head < version || clock.epoch !== feed.epoch || clock.mark !== mark) {
       retire(tenantId, feed);
       continue;
     }

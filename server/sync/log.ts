@@ -23,16 +23,26 @@ export async function readClock(sql: Sql, tenantId: number): Promise<Clock | und
   return row && { version: row.head, mark: row.mark ?? 0, epoch: row.epoch, floor: row.floor };
 }
 
-/** Reads the heads and epochs of many tenants, for the poll that bounds what a lost hint can cost. */
+/** A tenant's clock, and the mark its log has at the version that was asked about. */
+export interface Head {
+  head: number;
+  epoch: string;
+  mark: number;
+}
+
+/** Reads the heads of many tenants, for the poll that bounds what a lost hint can cost. */
 export async function readHeads(
   sql: Sql,
-  tenantIds: readonly number[],
-): Promise<Map<number, { head: number; epoch: string }>> {
-  const rows = await sql<{ tenant_id: number; head: number; epoch: string }>(
-    'SELECT tenant_id, head, epoch FROM sync_versions WHERE tenant_id = ANY($1)',
-    [tenantIds],
+  stands: readonly { tenantId: number; version: number }[],
+): Promise<Map<number, Head>> {
+  const rows = await sql<{ tenant_id: number; head: number; epoch: string; mark: number | null }>(
+    `SELECT v.tenant_id, v.head, v.epoch,
+            (SELECT mark FROM changes c WHERE c.tenant_id = v.tenant_id AND c.version = s.version LIMIT 1) AS mark
+     FROM unnest($1::integer[], $2::bigint[]) AS s (tenant_id, version)
+     JOIN sync_versions v ON v.tenant_id = s.tenant_id`,
+    [stands.map(({ tenantId }) => tenantId), stands.map(({ version }) => version)],
   );
-  return new Map(rows.map((row) => [row.tenant_id, row]));
+  return new Map(rows.map(({ tenant_id, mark, ...row }) => [tenant_id, { ...row, mark: mark ?? 0 }]));
 }
 
 /** The mark of one version in the log; undefined when the log does not have it. */
@@ -47,13 +57,15 @@ export async function findMark(sql: Sql, tenantId: number, version: number): Pro
 /** A contiguous piece of the log: every change of the versions behind `after` up to `to`. */
 export interface LogPage extends Position {
   changes: LoggedChange[];
+  /** The mark of `after`: with another one the page does not go on from there, but in another history. */
+  afterMark: number;
 }
 
 /** Rows looked at to find where a page ends; it always ends between two versions. */
 const PAGE_ROWS = 6_000;
 const PAGE_BYTES = 768 * 1024;
 
-type LogRow = Omit<ChangeRow, 'tenant_id'>;
+type LogRow = Omit<ChangeRow, 'tenant_id'> & { after_mark: number | null };
 
 /**
  * Reads the log behind a version: whole versions, about `PAGE_BYTES` of them. Because versions become visible in
@@ -74,7 +86,8 @@ export async function readLogPage(
        FROM near GROUP BY version
      )
      SELECT version, idx, collection, record_id, op, partition, prev_partition, data, bytes, at, mark, principal,
-            client_id, seq
+            client_id, seq,
+            (SELECT mark FROM changes WHERE tenant_id = $1 AND version = $2 LIMIT 1) AS after_mark
      FROM changes
      WHERE tenant_id = $1 AND version > $2 AND version <= (SELECT max(version) FROM sums WHERE before < $4)
      ORDER BY version, idx`,
@@ -82,7 +95,8 @@ export async function readLogPage(
   );
   const last = rows.at(-1);
   if (!last) return undefined;
-  return { version: last.version, mark: last.mark, changes: rows.map(toLoggedChange) };
+  const { version, mark, after_mark: afterMark } = last;
+  return { version, mark, afterMark: afterMark ?? 0, changes: rows.map(toLoggedChange) };
 }
 
 function toLoggedChange(row: LogRow): LoggedChange {

@@ -40,16 +40,21 @@ export interface Pusher {
   write(origin: WriteOrigin, batch: Write): Promise<PushVerdict>;
   /** Forgets what is remembered of a tenant between groups: its database is another one. */
   forget(tenantId: number): void;
+  /** Lets go of the writers of tenants that have written nothing since the call before. */
+  release(): void;
+  /** Tenants with a writer. */
+  readonly size: number;
   /** Batches waiting or running. */
   readonly waiting: number;
   /** Resolves when nothing is waiting or running. */
   idle(): Promise<void>;
 }
 
-/** Creates the write path: one queue a tenant, each working in commit groups (docs/PROTOCOL.md, "Group commit"). */
+/** Creates the write path: one queue a tenant, each working in commit groups (docs/adr/0010; rule PU13). */
 export function createPusher(deps: PushDeps): Pusher {
   const queues = new Map<number, GroupQueue<Submission, PushVerdict>>();
   const writers = new Map<number, Writer>();
+  const recent = new Set<number>();
   const queueOf = (tenantId: number): GroupQueue<Submission, PushVerdict> => {
     const known = queues.get(tenantId);
     if (known) return known;
@@ -59,12 +64,27 @@ export function createPusher(deps: PushDeps): Pusher {
     queues.set(tenantId, queue);
     return queue;
   };
-  const submit = (submission: Submission): Promise<PushVerdict> =>
-    queueOf(submission.principal.tenantId).submit(submission, submission.bytes);
+  const submit = (submission: Submission): Promise<PushVerdict> => {
+    const { tenantId } = submission.principal;
+    recent.add(tenantId);
+    return queueOf(tenantId).submit(submission, submission.bytes);
+  };
   return {
     push: async (origin, batch) => await submit(toSubmission(origin, batch)),
     write: async (origin, batch) => await submit(toWriteSubmission(origin, batch)),
     forget: (tenantId) => forget(writers.get(tenantId)),
+    release() {
+      // a queue at rest has nothing that another one would not do as well
+      for (const [tenantId, queue] of queues) {
+        if (recent.has(tenantId) || queue.waiting > 0) continue;
+        queues.delete(tenantId);
+        writers.delete(tenantId);
+      }
+      recent.clear();
+    },
+    get size() {
+      return writers.size;
+    },
     get waiting() {
       return [...queues.values()].reduce((sum, queue) => sum + queue.waiting, 0);
     },
@@ -171,11 +191,14 @@ async function commitGroup(
 ): Promise<(PushVerdict | Error)[]> {
   const { deps, tenantId } = writer;
   const { collections } = deps;
-  const numbered = group.some(({ push }) =>
-    push.mutations.some(({ collection }) => collections.get(collection)?.numbered !== undefined),
+  // what is numbered counts on, and what ends absent leaves no row to hold the guess against
+  const certain = group.some(({ push }) =>
+    push.mutations.some(
+      ({ collection, op }) => op === 'delete' || collections.get(collection)?.numbered !== undefined,
+    ),
   );
   const committed =
-    attempt.locked || numbered
+    attempt.locked || certain
       ? await inTransaction(deps.pool, tenantId, (tx) =>
           commitOn(tx, writer, group, { ...attempt, locked: true }),
         )

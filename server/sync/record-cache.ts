@@ -14,12 +14,13 @@ const OVERHEAD = 300;
  * Two generations, of which the older is dropped whole: forgetting costs nothing a record.
  */
 export class RecordCache {
-  #young = new Map<string, WorkingRecord>();
-  #old = new Map<string, WorkingRecord>();
+  #young = new Map<string, Entry>();
+  #old = new Map<string, Entry>();
+  /** Of the younger generation: what an overwritten or deleted record took is given back. */
   #size = 0;
 
   find(key: string): WorkingRecord | undefined {
-    return this.#young.get(key) ?? this.#old.get(key);
+    return (this.#young.get(key) ?? this.#old.get(key))?.record;
   }
 
   /** Takes what a committed group made of its records; `base` is the tenant's position before it. */
@@ -27,12 +28,10 @@ export class RecordCache {
     for (const { change, fate, json } of rows) {
       const key = keyOf(change);
       if (fate === 'put' && change.after) {
-        this.#young.set(key, allotted(change.after, base));
-        this.#size += (json?.length ?? 0) + OVERHEAD;
-      } else if (fate === 'gone') {
-        this.#young.delete(key);
-        this.#old.delete(key);
-      }
+        const size = (json?.length ?? 0) + OVERHEAD;
+        this.#size += size - (this.#young.get(key)?.size ?? 0);
+        this.#young.set(key, { record: allotted(change.after, base), size });
+      } else if (fate === 'gone') this.#drop(key);
     }
     if (this.#size <= MOST / 2) return;
     this.#old = this.#young;
@@ -45,6 +44,17 @@ export class RecordCache {
     this.#old.clear();
     this.#size = 0;
   }
+
+  #drop(key: string): void {
+    this.#size -= this.#young.get(key)?.size ?? 0;
+    this.#young.delete(key);
+    this.#old.delete(key);
+  }
+}
+
+interface Entry {
+  record: WorkingRecord;
+  size: number;
 }
 
 /** The record with the versions that the clock has given for the pending ones. */

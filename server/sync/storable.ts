@@ -1,21 +1,35 @@
 import type { WorkingRecord } from './working-set.ts';
 
+interface Fault {
+  path: string;
+  message: string;
+}
+
 /** PostgreSQL's jsonb holds neither NUL nor half a surrogate pair; nor may a key reach an object's prototype. */
-export function findUnstorable(record: WorkingRecord): { path: string; message: string } | undefined {
+export function findUnstorable(record: WorkingRecord): Fault | undefined {
   record.json ??= JSON.stringify(record.data);
-  if (/\\u(0000|d[89a-f])/i.test(record.json) && hasUnstorableText(record.data)) {
-    return { path: '', message: UNSTORABLE };
+  return looksUnstorable(record.json) ? findUnstorablePart(record.data) : undefined;
+}
+
+/** Whether a JSON text may hold what cannot be kept: seldom wrong, and quick, where a walk through the value is neither. */
+export function looksUnstorable(json: string): boolean {
+  return /\\u(0000|d[89a-f])/i.test(json) || json.includes('"__proto__":');
+}
+
+/** The first text or name in a value that cannot be kept. */
+export function findUnstorablePart(value: unknown): Fault | undefined {
+  if (typeof value === 'string') return isStorable(value) ? undefined : UNSTORABLE;
+  if (value === null || typeof value !== 'object') return undefined;
+  for (const [key, member] of Object.entries(value)) {
+    if (key === '__proto__') return { path: key, message: 'is not a name for a field' };
+    const fault = isStorable(key) ? findUnstorablePart(member) : UNSTORABLE;
+    if (fault) return fault;
   }
-  if (record.json.includes('"__proto__":'))
-    return { path: '__proto__', message: 'is not a name for a field' };
   return undefined;
 }
 
-export const UNSTORABLE = 'text must be well-formed Unicode without NUL';
+const UNSTORABLE: Fault = { path: '', message: 'text must be well-formed Unicode without NUL' };
 
-/** Whether any text in a value holds NUL or half a surrogate pair. */
-export function hasUnstorableText(value: unknown): boolean {
-  if (typeof value === 'string') return value.includes('\u0000') || !value.isWellFormed();
-  if (value === null || typeof value !== 'object') return false;
-  return Object.entries(value).some(([key, member]) => hasUnstorableText(key) || hasUnstorableText(member));
+function isStorable(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
 }

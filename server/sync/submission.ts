@@ -6,6 +6,7 @@ import type { Mutation, Push } from '../../protocol/sync.ts';
 import { mayWriteCollection } from '../auth/access.ts';
 import { principalKey } from '../auth/principal.ts';
 import type { Principal } from '../auth/principal.ts';
+import { looksUnstorable } from './storable.ts';
 
 /** A batch as a client handed it in, with who and where from. */
 export interface Submission {
@@ -20,7 +21,7 @@ export interface Submission {
   ip: string | undefined;
   /** Written by the gateway itself for the principal (chat, records over HTTP). */
   trusted: boolean;
-  /** Its text has escapes of what the database cannot hold (or of a backslash: then it is only looked at twice). */
+  /** Its text looks like what cannot be kept: it is looked at more closely. */
   suspicious: boolean;
   /** Canonical JSON of each put's data. */
   texts: ReadonlyMap<Mutation, string>;
@@ -73,7 +74,7 @@ export function toSubmission(origin: PushOrigin, push: Push): Submission {
     bytes,
     ip: origin.ip,
     trusted: origin.trusted ?? false,
-    suspicious: /\\u(0000|d[89a-f])/i.test(canonical),
+    suspicious: looksUnstorable(canonical),
     texts,
     isAlive: origin.isAlive ?? (() => true),
     sequenced: true,

@@ -46,6 +46,8 @@ export class Subscriber {
   #acknowledged: number;
   #room: LiveRoom | undefined;
   #pumping = false;
+  /** The last run threw: the feed tries again after a moment. */
+  #failed = false;
   #closed = false;
 
   /** `start.snapshot`: where the snapshot goes on, or null when the subscriber resumes from its cursor. */
@@ -76,19 +78,23 @@ export class Subscriber {
   pump(): void {
     if (this.#pumping || this.#closed || this.#room) return;
     this.#pumping = true;
+    this.#failed = false;
     this.#run()
-      .catch((error: unknown) => this.#feed.onPumpError(this, error))
+      .catch((error: unknown) => {
+        this.#failed = true;
+        this.#feed.onPumpError(this, error);
+      })
       .finally(() => {
         this.#pumping = false;
         // woken while the last page was being read
-        if (!this.#closed && !this.#room && this.hasCredit && !this.#stalled && this.#isBehind()) this.pump();
+        if (!this.#closed && !this.#room && this.hasCredit && !this.#failed && this.#isBehind()) this.pump();
       });
   }
 
-  #stalled = false;
-
   /** The client has stored everything up to a delta's `to` or up to a page: its credits are free again. */
   acknowledge(ack: { version: number } | { page: string }): void {
+    // made up: nothing of the kind was ever sent
+    if ('version' in ack && ack.version > this.#feed.head.version) return;
     const upto =
       'page' in ack
         ? this.#inFlight.findLastIndex((frame) => frame.page === ack.page)
@@ -122,7 +128,6 @@ export class Subscriber {
   }
 
   async #run(): Promise<void> {
-    this.#stalled = true;
     while (!this.#closed && this.hasCredit) {
       if (this.#snapshot) await this.#sendPage(this.#snapshot);
       else if (this.#isBehind()) await this.#sendNext();
@@ -131,7 +136,6 @@ export class Subscriber {
         break;
       }
     }
-    this.#stalled = false;
   }
 
   #isBehind(): boolean {
@@ -166,7 +170,9 @@ export class Subscriber {
     const { head } = this.#feed;
     const page = segment ?? (await this.#read(() => readLogPage(sql, tenantId, from.version, head.version)));
     if (this.#closed) return;
-    if (!page) throw new Error(`the log has nothing behind version ${from.version}`);
+    // of another history is as good as not there: the next poll finds out, and ends it (E7)
+    if (!page || ('afterMark' in page && page.afterMark !== from.mark))
+      throw new Error(`the log has nothing behind version ${from.version}`);
     const frame = segment ? this.#feed.frameOf(this.scope, segment, from) : undefined;
     const changes = frame?.delta.changes ?? viewOf(this.scope, page.changes);
     const delta = {

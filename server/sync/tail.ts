@@ -31,8 +31,8 @@ export class TenantTail {
   #ringBytes = 0;
   /** Groups that this node committed beyond a piece another node committed: taken when the log has filled the gap. */
   #ahead = new Map<number, CommittedGroup>();
-  #reading: Promise<void> = Promise.resolve();
   #isReading = false;
+  #waiting: { version: number; resolve: () => void }[] = [];
   #known = 0;
 
   private constructor(
@@ -84,14 +84,15 @@ export class TenantTail {
     this.#known = Math.max(this.#known, version);
     if (this.#known <= this.#head.version || this.#isReading) return;
     this.#isReading = true;
-    this.#reading = this.#readOn().catch((error: unknown) =>
+    this.#readOn().catch((error: unknown) =>
       this.#log.warn({ err: error, tenantId: this.#tenantId }, 'reading the log failed'),
     );
   }
 
-  /** Resolves when no read is under way. */
-  async settled(): Promise<void> {
-    await this.#reading;
+  /** Resolves when the log has been read up to `version`, or when it cannot be: look at the head then. */
+  reached(version: number): Promise<void> {
+    if (this.#head.version >= version || !this.#isReading) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ version, resolve }));
   }
 
   /** The segment in memory that starts exactly at `version`, if there is one. */
@@ -112,8 +113,10 @@ export class TenantTail {
   async #readOn(): Promise<void> {
     try {
       while (this.#head.version < this.#known) {
-        const page = await readLogPage(this.#sql, this.#tenantId, this.#head.version);
+        const { version, mark } = this.#head;
+        const page = await readLogPage(this.#sql, this.#tenantId, version);
         if (!page) return;
+        if (page.afterMark !== mark) throw new Error('the log in the database is another one');
         // a group of our own may have been appended while the page was read
         if (page.version <= this.#head.version) continue;
         const changes = page.changes.filter((change) => change.version > this.#head.version);
@@ -123,7 +126,14 @@ export class TenantTail {
     } finally {
       // in the same step as the last look, or a wake-up in between would be lost
       this.#isReading = false;
+      this.#wake(Infinity);
     }
+  }
+
+  #wake(upTo: number): void {
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter(({ version }) => version > upTo);
+    for (const { version, resolve } of waiting) if (version <= upTo) resolve();
   }
 
   #takeAhead(): void {
@@ -137,6 +147,7 @@ export class TenantTail {
     const bytes = piece.changes.reduce((sum, change) => sum + change.bytes + 150, 0);
     const segment = { ...piece, bytes };
     this.#head = { version: piece.version, mark: piece.mark };
+    if (this.#waiting.length > 0) this.#wake(piece.version);
     this.#ring.push(segment);
     this.#ringBytes += bytes;
     while (this.#ringBytes > RING_BYTES || this.#ring.length > RING_SEGMENTS) {

@@ -21,7 +21,7 @@ const QUEUED_BYTES = 4 * 1024 * 1024;
  * Cuts off connections whose reader has stalled: Socket.IO's own send queue is unbounded and `bufferedAmount` reads 0,
  * so the time since the last drain and the packets queued are what tells (P6). They resume later from their cursor.
  */
-export function watchDrain(io: Server, onStalled: () => void, checkMs = 1_000): () => void {
+export function watchStalls(io: Server, onStalled: () => void, checkMs = 1_000): () => void {
   const lastDrain = new Map<EngineConnection, number>();
   io.engine.on('connection', (connection: EngineConnection) => {
     lastDrain.set(connection, performance.now());

@@ -14,7 +14,7 @@ interface TcpSocket {
  * Writes what one turn of the event loop sends over a connection with one system call. The verdicts of a commit group go
  * out together; each by itself would cost a write of its own, which is a fifth of the gateway's time under load.
  */
-export function coalesceWrites(io: Server): void {
+export function corkWrites(io: Server): void {
   io.engine.on('connection', (connection: EngineConnection) => {
     let isCorked = false;
     connection.on('packetCreate', () => {

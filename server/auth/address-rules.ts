@@ -1,0 +1,116 @@
+import { AppError } from '../../protocol/errors.ts';
+import { appendAudit } from '../audit.ts';
+import { isUnavailable } from '../db.ts';
+import type { Database, Sql } from '../db.ts';
+import type { Logger } from '../log.ts';
+import { networkOf } from './addresses.ts';
+import type { Caller } from './core.ts';
+import { createAddressCheck } from './ip-allow-list.ts';
+
+export interface AddressRule {
+  cidr: string;
+  action: 'allow' | 'deny';
+}
+
+/**
+ * Which addresses a tenant lets in. What is denied stays out, whatever else is said of it; once there is a rule that allows,
+ * only what is allowed comes in. Asked wherever somebody logs in, gets a token or uses one, over HTTP and on sockets.
+ */
+export interface AddressRules {
+  /**
+   * Throws `address_refused`, `unavailable`. `sql`: the caller's open transaction. At most TTL_MS old, and at once after a change
+   * on this node.
+   */
+  requireAllowed(tenantId: number, caller: Pick<Caller, 'ip' | 'requestId'>, sql?: Sql): Promise<void>;
+  forget(tenantId: number): void;
+}
+
+type Check = (address: string | undefined) => boolean;
+
+/** Changes are announced and polled; this bounds the staleness should both be lost (P7). */
+const TTL_MS = 5_000;
+const MAX_CACHED = 10_000;
+/** A refused address leaves an audit row no more often than this. */
+const TOLD_EVERY_MS = 60_000;
+
+/** Whether these rules let an address in; without rules every one, known or not. */
+export function createRuleCheck(rules: readonly AddressRule[]): Check {
+  const listOf = (action: AddressRule['action']): string[] =>
+    rules.filter((rule) => rule.action === action).map(({ cidr }) => cidr);
+  const [allowed, denied] = [listOf('allow'), listOf('deny')];
+  const isAllowed = createAddressCheck(allowed);
+  const isDenied = denied.length === 0 ? () => false : createAddressCheck(denied);
+  return (address) => {
+    if (address === undefined) return rules.length === 0;
+    return isAllowed(address) && !isDenied(address);
+  };
+}
+
+export function createAddressRules(deps: { db: Database; log: Logger; clock: () => number }): AddressRules {
+  const { db, log, clock } = deps;
+  const entries = new Map<number, { check: Promise<Check>; until: number }>();
+  const load = (tenantId: number, sql: Sql): Promise<Check> => {
+    const known = entries.get(tenantId);
+    if (known !== undefined && known.until > clock()) return known.check;
+    const check = findCheck(sql, tenantId);
+    const entry = { check, until: clock() + TTL_MS };
+    entries.delete(tenantId);
+    if (entries.size >= MAX_CACHED) entries.delete(entries.keys().next().value ?? 0);
+    entries.set(tenantId, entry);
+    check.catch(() => {
+      if (entries.get(tenantId) === entry) entries.delete(tenantId);
+    });
+    return check;
+  };
+  const told = createReminder(clock);
+  const tell = (tenantId: number, caller: Pick<Caller, 'ip' | 'requestId'>): void => {
+    if (!told(`${tenantId} ${networkOf(caller.ip ?? '')}`)) return;
+    // not waited for: the caller may hold a connection, and there are only so many
+    appendAudit(db.sql, {
+      tenantId,
+      action: 'address.refused',
+      principal: null,
+      success: false,
+      code: 'address_refused',
+      ip: caller.ip,
+      requestId: caller.requestId,
+    }).catch((error: unknown) =>
+      log.warn(
+        { err: error instanceof Error ? error.message : String(error) },
+        'a refused address could not be noted',
+      ),
+    );
+  };
+  return {
+    async requireAllowed(tenantId, caller, sql = db.sql) {
+      const check = await load(tenantId, sql);
+      if (check(caller.ip)) return;
+      tell(tenantId, caller);
+      throw new AppError('address_refused');
+    },
+    forget: (tenantId) => void entries.delete(tenantId),
+  };
+}
+
+async function findCheck(sql: Sql, tenantId: number): Promise<Check> {
+  try {
+    return createRuleCheck(
+      await sql<AddressRule>('SELECT cidr, action FROM ip_rules WHERE tenant_id = $1', [tenantId]),
+    );
+  } catch (error) {
+    throw isUnavailable(error) ? new AppError('unavailable', { cause: error }) : error;
+  }
+}
+
+/** Says yes once in a while for each key. */
+function createReminder(clock: () => number): (key: string) => boolean {
+  const last = new Map<string, number>();
+  return (key) => {
+    const now = clock();
+    if (now - (last.get(key) ?? 0) < TOLD_EVERY_MS) return false;
+    last.delete(key);
+    if (last.size >= MAX_CACHED) last.delete(last.keys().next().value ?? '');
+    last.set(key, now);
+    return true;
+  };
+}

@@ -1,0 +1,58 @@
+import type { Middleware } from 'koa';
+import { AppError } from '../../protocol/errors.ts';
+import type { Identity } from '../auth/identity.ts';
+import { findFactors, methodsOf, provesSecondFactor } from '../auth/second-factors.ts';
+import { principalOf } from './authenticate.ts';
+
+/** How long the proof of who somebody is stands for a dangerous act (S38). */
+export const FRESH_MS = 10 * 60_000;
+
+/**
+ * For what a stolen access token alone must not do: the person has proved who they are within the last ten minutes. Comes
+ * after `requireAuth`. Throws `reauthentication_required`; `forbidden` to what is not a person.
+ */
+export function requireFresh({ core }: Identity): Middleware {
+  return async (ctx, next) => {
+    const { kind, tenantId, sessionId } = principalOf(ctx);
+    if (kind !== 'user') throw new AppError('forbidden', { message: 'Only a person may do this.' });
+    const state = await core.states.load(tenantId, sessionId);
+    if (state === undefined || core.clock() - state.authenticatedAt > FRESH_MS)
+      throw new AppError('reauthentication_required');
+    await next();
+  };
+}
+
+/**
+ * For changes of the second factors themselves: the person has proved one of those within the last ten minutes, where there is one.
+ * A stolen token and the password are not enough to add a factor of the thief's, or new recovery codes. Comes after `requireAuth`.
+ * Throws `reauthentication_required` with the `methods` that do, and `forbidden` to what is not a person at a session of their own.
+ */
+export function requireFreshFactor(identity: Identity): Middleware {
+  const { core } = identity;
+  const isOwn = requireOwnSession(identity);
+  return async (ctx, next) => {
+    await isOwn(ctx, async () => {
+      const { tenantId, sessionId, id: userId } = principalOf(ctx);
+      const state = await core.states.load(tenantId, sessionId);
+      const methods = methodsOf(await findFactors(core.db.sql, { tenantId, userId }));
+      const proved = methods.length === 0 || provesSecondFactor(state?.amr ?? []);
+      if (state === undefined || !proved || core.clock() - state.authenticatedAt > FRESH_MS) {
+        throw new AppError('reauthentication_required', {
+          members: { methods: methods.length === 0 ? ['password'] : methods },
+        });
+      }
+      await next();
+    });
+  };
+}
+
+/** For what a person alone may do, at a session of the gateway's own pages: none that was lent to an OAuth client. */
+export function requireOwnSession({ core }: Identity): Middleware {
+  return async (ctx, next) => {
+    const { kind, tenantId, sessionId } = principalOf(ctx);
+    const state = kind === 'user' ? await core.states.load(tenantId, sessionId) : undefined;
+    if (state?.clientId !== null)
+      throw new AppError('forbidden', { message: 'Only a person may do this, at a login of their own.' });
+    await next();
+  };
+}
