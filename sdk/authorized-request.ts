@@ -10,6 +10,9 @@ export interface AuthorizedRequestDeps {
   cookies?: boolean;
 }
 
+/** Refusals of what was sent with a good token: a fresh one changes nothing, and a guess would count twice. */
+const NOT_THE_TOKEN = new Set(['invalid_credentials', 'mfa_required', 'reauthentication_required']);
+
 /** Calls with the bearer token; one that is refused (401) is tried once more with a fresh one. */
 export function createAuthorizedRequest(deps: AuthorizedRequestDeps): Session['request'] {
   const { baseUrl, fetch, tokens, headers, cookies = false } = deps;
@@ -33,7 +36,7 @@ export function createAuthorizedRequest(deps: AuthorizedRequestDeps): Session['r
     try {
       return (await send(call, false)) as T;
     } catch (error) {
-      const stale = error instanceof ApiError && error.status === 401;
+      const stale = error instanceof ApiError && error.status === 401 && !NOT_THE_TOKEN.has(error.code);
       if (!stale) throw error;
       return (await send(call, true)) as T;
     }

@@ -242,6 +242,7 @@ class LinkedChatClient implements ChatClient {
     else if (event === 'presence') this.#parsed(presenceSchema, body, (one) => this.#see(one));
     else if (event === 'typing') this.#events.emit('typing', body as ChatEvents['typing']);
     else if (event === 'auth:revoked') this.#events.emit('revoked', body as ChatEvents['revoked']);
+    else if (event === 'device:request') this.#events.emit('device', body as ChatEvents['device']);
     else if (event === 'room:changed')
       this.listRooms().catch((error: unknown) => this.#events.emit('error', toError(error)));
   }

@@ -3,7 +3,8 @@ import { createAuthorizedRequest } from './authorized-request.ts';
 import type { Emitter } from './emitter.ts';
 import { createEmitter } from './emitter.ts';
 import { ApiError } from './errors.ts';
-import { callHttp, urlOf } from './http.ts';
+import { urlOf } from './http.ts';
+import { postWithProof } from './proof-of-work.ts';
 import { createTokenCache } from './token-cache.ts';
 import type { IssuedToken, TokenCache } from './token-cache.ts';
 import type {
@@ -47,16 +48,19 @@ class PersonSession implements Session {
   readonly #fetch: Fetch;
   readonly #web: boolean;
   readonly #storage: SessionStorage;
+  readonly #inTurn: NonNullable<SessionOptions['inTurn']>;
   readonly #events: Emitter<{ change: SessionUser | undefined }> = createEmitter(() => undefined);
   readonly #tokens: TokenCache;
   readonly request: Session['request'];
   #user: SessionUser | undefined;
 
-  constructor({ baseUrl, web = false, fetch, storage, now = Date.now }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { baseUrl, web = false, fetch, storage, now = Date.now, inTurn } = options;
     this.#baseUrl = baseUrl;
     this.#web = web;
     this.#fetch = fetch ?? globalThis.fetch.bind(globalThis);
     this.#storage = web ? NO_STORAGE : (storage ?? createMemoryStorage());
+    this.#inTurn = inTurn ?? ((renew) => renew());
     this.#tokens = createTokenCache(now, () => this.#refresh());
     this.request = createAuthorizedRequest({
       baseUrl,
@@ -100,8 +104,12 @@ class PersonSession implements Session {
     return messageAnswer.parse(await this.#post('/api/resend-verification', input));
   }
 
-  async login(input: { password: string; username?: string; email?: string }): Promise<SessionUser> {
-    const answer = parseLogin(await this.#post('/api/login', input));
+  login(input: { password: string; username?: string; email?: string }): Promise<SessionUser> {
+    return this.loginBy('/api/login', input);
+  }
+
+  async loginBy(path: string, body: unknown): Promise<SessionUser> {
+    const answer = parseLogin(await this.#post(path, body));
     this.#tokens.clear();
     this.#tokens.set(await this.#take(answer));
     return this.#user ?? (await this.me());
@@ -116,6 +124,10 @@ class PersonSession implements Session {
     } finally {
       await this.#end();
     }
+  }
+
+  forget(): Promise<void> {
+    return this.#end();
   }
 
   async me(): Promise<SessionUser> {
@@ -142,14 +154,16 @@ class PersonSession implements Session {
 
   #post(path: string, body: unknown): Promise<unknown> {
     const url = urlOf(this.#baseUrl, path);
-    return callHttp(this.#fetch, { method: 'POST', url, headers: this.#headers, body, cookies: this.#web });
+    const call = { method: 'POST', url, headers: this.#headers, body, cookies: this.#web };
+    return postWithProof(this.#fetch, call);
   }
 
   async #refresh(): Promise<IssuedToken> {
     const stored = await this.#storage.load();
     if (!stored && !this.#web) throw notLoggedIn();
     try {
-      const answer = await this.#post('/auth/refresh', stored ? { refresh_token: stored.refreshToken } : {});
+      const body = stored ? { refresh_token: stored.refreshToken } : {};
+      const answer = await this.#inTurn(() => this.#post('/auth/refresh', body));
       return await this.#take(parseLogin(answer), stored);
     } catch (error) {
       if (endsSession(error)) await this.#end();

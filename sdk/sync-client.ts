@@ -59,6 +59,7 @@ class StoreSyncClient implements SyncClient {
   readonly #uploader: Uploader;
   readonly #downloader: Downloader;
   readonly #waiters = new Map<string, Deferred<PushVerdict>>();
+  #nextVerdict = ignorable<undefined>();
   readonly #counts = { applied: 0, refused: 0, changes: 0, connects: 0 };
   #subscribe: Subscription[];
   #head: number | null = null;
@@ -97,8 +98,7 @@ class StoreSyncClient implements SyncClient {
     this.#link.close();
     this.#unlisten();
     await Promise.allSettled([this.#uploader.stop(), this.#downloader.stop()]);
-    const error = new SluiceError('closed', 'the client was closed; the batch is still in the outbox');
-    for (const waiter of this.#waiters.values()) waiter.reject(error);
+    for (const waiter of [...this.#waiters.values(), this.#nextVerdict]) waiter.reject(closedError());
     this.#waiters.clear();
     if (closeStore) await this.#options.store.close();
   }
@@ -143,25 +143,19 @@ class StoreSyncClient implements SyncClient {
   }
 
   async drained(): Promise<void> {
-    const changed = (): Promise<void> =>
-      new Promise((resolve) => {
-        const unlisten = this.on('verdict', () => {
-          unlisten();
-          resolve();
-        });
-      });
+    if (this.state.name === 'closed') throw closedError();
     for (;;) {
-      const next = changed();
+      // Asked for before the count: a verdict in between is not missed.
+      const next = this.#nextVerdict.promise;
       if ((await this.#options.store.outboxCount()) === 0) return;
       await next;
     }
   }
 
   #expect(batchId: string): Promise<PushVerdict> {
-    const waiter = deferred<PushVerdict>();
-    // Callers who do not care for the verdict need not handle its absence.
-    waiter.promise.catch(() => undefined);
-    this.#waiters.set(batchId, waiter);
+    const waiter = ignorable<PushVerdict>();
+    if (this.state.name === 'closed') waiter.reject(closedError());
+    else this.#waiters.set(batchId, waiter);
     return waiter.promise;
   }
 
@@ -254,6 +248,9 @@ class StoreSyncClient implements SyncClient {
     else
       waiter?.reject(new SluiceError('quarantined', `${error?.code ?? 'refused'}: ${error?.message ?? ''}`));
     this.#events.emit('verdict', verdict);
+    const told = this.#nextVerdict;
+    this.#nextVerdict = ignorable();
+    told.resolve(undefined);
   }
 
   #hear(event: string, body: unknown): void {
@@ -326,4 +323,15 @@ class StoreSyncClient implements SyncClient {
     this.#events.emit('error', toError(error));
     this.#link.drop(error);
   }
+}
+
+/** Callers who do not care for what comes need not handle its absence. */
+function ignorable<T>(): Deferred<T> {
+  const waiter = deferred<T>();
+  waiter.promise.catch(() => undefined);
+  return waiter;
+}
+
+function closedError(): SluiceError {
+  return new SluiceError('closed', 'the client is closed; what has no verdict is still in the outbox');
 }

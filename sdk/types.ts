@@ -102,7 +102,7 @@ export interface SyncEvents {
   verdict: BatchVerdict;
   /** The replica was emptied; a snapshot follows. */
   reset: { reason: string };
-  /** New incarnation, and why: `store_rolled_back`, `batch_missing`, `quarantine`, `client_mismatch`. */
+  /** New incarnation, and why: `store_rolled_back`, `batch_missing`, `seq_reuse`, `quarantine`, `client_mismatch`. */
   identity: { clientId: string; incarnation: string; reason: string };
   /** The gateway said that it will close the connection. */
   closing: { code: string; message: string; retryAfterMs?: number };
@@ -155,7 +155,10 @@ export interface SyncClient {
   subscribe(subscription: Subscription): Promise<void>;
   unsubscribe(collection: string): Promise<void>;
   stats(): Promise<SyncStats>;
-  /** Resolves when every batch enqueued so far has its verdict. */
+  /**
+   * Resolves when the outbox is empty: every batch has its verdict, those pushed meanwhile too. Waits through offline
+   * and refused connections, and for `start()`. Rejects with SluiceError `closed` when the client is or gets closed.
+   */
   drained(): Promise<void>;
   on<E extends keyof SyncEvents>(event: E, listener: (body: SyncEvents[E]) => void): Unlisten;
 }
@@ -191,7 +194,11 @@ export interface Session extends TokenSource {
   verifyEmail(input: { code: string; email?: string; username?: string }): Promise<{ message: string }>;
   resendVerification(input: { email: string }): Promise<{ message: string }>;
   login(input: { password: string; username?: string; email?: string }): Promise<SessionUser>;
+  /** Any other way in, answered as a login is: the second step of one (`/api/login/mfa`), a passkey (`/api/passkeys/login`). */
+  loginBy(path: string, body: unknown): Promise<SessionUser>;
   logout(): Promise<void>;
+  /** Drops the session on this side alone: the gateway knows already. */
+  forget(): Promise<void>;
   me(): Promise<SessionUser>;
   /** Takes up the stored session; undefined: log in. Throws when the gateway cannot be reached. */
   restore(): Promise<SessionUser | undefined>;
@@ -207,6 +214,8 @@ export interface SessionOptions {
   storage?: SessionStorage;
   /** In a browser: the refresh token is an HttpOnly cookie that no script sees. */
   web?: boolean;
+  /** Pages that share that cookie renew one after another, and may answer with what another was just given. */
+  inTurn?: (renew: () => Promise<unknown>) => Promise<unknown>;
   now?: () => number;
 }
 
@@ -233,6 +242,8 @@ export interface ChatEvents {
   typing: { room: string; from: { id: string; username: string } };
   /** The list of rooms or one of them changed. */
   rooms: Room[];
+  /** Something without a page of its own, a terminal, asks to be let in as this person. */
+  device: { user_code: string; client: string; scopes: string[] | null };
   revoked: { code: string };
   error: Error;
 }

@@ -209,10 +209,16 @@ class OutboxUploader implements Uploader {
   }
 
   /** Under a new incarnation. Nothing is sent in between: the new numbers mean nothing to this connection. */
-  #startOver(reason: string): Promise<void> {
+  async #startOver(reason: string): Promise<void> {
+    const connection = this.#connection;
     this.#active = false;
     this.#rewind(0);
-    return this.#deps.renewIdentity(reason);
+    try {
+      await this.#deps.renewIdentity(reason);
+    } catch (error) {
+      // nothing can be sent on this connection any more; what was found wrong is found again on the next
+      if (connection === this.#connection) this.#deps.drop(toError(error));
+    }
   }
 
   async #authenticate(batch: QueuedBatch, error: WireError): Promise<void> {
