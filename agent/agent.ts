@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineOptions, TokenSource } from '../sdk/types.ts';
 import { install } from './capture.ts';
+import { askClaim, claimOf, heldReason, OLDER_HELD } from './claim.ts';
 import type { AgentConfig } from './config.ts';
 import { fileIdentity, inTransaction } from './database.ts';
 import { drainOnce, isOutboxFull } from './drain.ts';
@@ -10,6 +11,7 @@ import { acquireLock } from './lock.ts';
 import type { Log } from './log.ts';
 import type { Reporter } from './reporter.ts';
 import { createReporter } from './reporter.ts';
+import { findRightsFaults } from './rights.ts';
 import type { Session } from './session.ts';
 import { openSession } from './session.ts';
 import type { AgentStatus } from './status.ts';
@@ -118,7 +120,10 @@ class BranchAgent {
 
   async #tryOpen(): Promise<Session | undefined> {
     try {
-      return await openSession(this.#deps);
+      return await openSession({
+        ...this.#deps,
+        onFault: (event, error) => this.reporter.fault(event, error),
+      });
     } catch (error) {
       const fault = sqliteFaultOf(error);
       if (fault === undefined || fault === 'other') throw error;
@@ -131,6 +136,7 @@ class BranchAgent {
   async #work(session: Session): Promise<void> {
     this.reporter.follow(session);
     session.client.on('state', (state) => {
+      if (state.name === 'live' && !this.#wasLive) void this.#tellRights();
       if (state.name === 'live') this.#wasLive = true;
       if (state.name !== 'refused' || this.#wasLive || !NOT_ALLOWED.has(state.code)) return;
       this.stop(EXIT.notAllowed);
@@ -139,12 +145,22 @@ class BranchAgent {
       await session.client.start();
       await this.#pump(session);
     } finally {
+      // What is known of the store, for whoever asks after the stop.
+      await this.reporter.keep().catch(() => undefined);
       await session.close();
     }
   }
 
+  /** Nothing else would say why nothing comes down. */
+  async #tellRights(): Promise<void> {
+    const { config, tokens, log } = this.#deps;
+    const { faults, warnings } = await findRightsFaults(config, tokens, this.#stopping.signal);
+    if (this.#isStopping()) return;
+    for (const meaning of [...faults, ...warnings]) log.warn('missing_rights', { meaning });
+  }
+
   async #pump(session: Session): Promise<void> {
-    const watch = createWatch(session, this.#deps);
+    const watch = createWatch(session, this.#deps, this.reporter);
     let retryMs = RETRY_MS.first;
     let tickAt = 0;
     while (!this.#isStopping()) {
@@ -203,13 +219,16 @@ interface Watch {
  * `PRAGMA data_version` changes when another connection has committed, and costs a look into shared memory: so the
  * capture table is read only after somebody wrote.
  */
-function createWatch(session: Session, { config, log }: AgentDeps): Watch {
+function createWatch(session: Session, { config, log }: AgentDeps, reporter: Reporter): Watch {
   const { database, ledger, backfill, resender, store, drain } = session;
   const dataVersion = database.prepare('PRAGMA data_version');
   const schemaVersion = database.prepare('PRAGMA schema_version');
   let seenData: unknown;
   let seenSchema = valueOf(schemaVersion.get());
   let checkAt = 0;
+  /** Changes wait for a verdict; and one has come. */
+  const wait = { is: false, over: false };
+  session.client.on('verdict', () => (wait.over = true));
   const repair = (): void => {
     const { triggers } = inTransaction(database, () => {
       const installation = install(database, config.mapping);
@@ -219,6 +238,21 @@ function createWatch(session: Session, { config, log }: AgentDeps): Watch {
     if (triggers > 0) log.warn('triggers_repaired', { triggers, backfill: config.backfill });
     seenSchema = valueOf(schemaVersion.get());
   };
+  const hasWork = (version: unknown): boolean => {
+    const isNew = version !== seenData && (ledger.hasCaptured() || resender.hasRetries());
+    const isOlder = backfill.state() !== undefined && !backfill.isHeld();
+    return isNew || isOlder || resender.hasDue() || (wait.is && wait.over);
+  };
+  const drainAndTell = (): boolean => {
+    wait.over = false;
+    const { more, refused, resent, waiting } = drainOnce(drain);
+    wait.is = waiting;
+    for (const one of resent) log.info('batch_sent_again', { ...one });
+    if (refused > 0) log.warn('refused_here', { refused, see: 'agent inbox' });
+    const held = backfill.isHeld() ? heldReason(ledger) : undefined;
+    if (held !== undefined) reporter.fault(OLDER_HELD, new Error(held));
+    return more;
+  };
   return {
     isReplaced() {
       if (Date.now() < checkAt) return false;
@@ -227,15 +261,16 @@ function createWatch(session: Session, { config, log }: AgentDeps): Watch {
     },
     async step() {
       const version = valueOf(dataVersion.get());
-      const hasWork = version !== seenData && (ledger.hasCaptured() || resender.hasRetries());
       if (valueOf(schemaVersion.get()) !== seenSchema) repair();
-      if (!hasWork && backfill.state() === undefined) {
+      if (claimOf(ledger) === 'due')
+        store.enqueueInTransaction(({ enqueue }) => askClaim(ledger, config.partition, enqueue));
+      if (!hasWork(version)) {
         seenData = version;
         return false;
       }
-      if (isOutboxFull(await store.outboxCount())) return false;
-      const { more, refused } = drainOnce(drain);
-      if (refused > 0) log.warn('refused_here', { refused, see: 'agent inbox' });
+      // What a change of an older movement means is known only then: until the centre has answered, all stays captured.
+      if (backfill.isWaiting() || isOutboxFull(await store.outboxCount())) return false;
+      const more = drainAndTell();
       // Only now: after a fault the next step must look again.
       if (!more) seenData = version;
       return more;

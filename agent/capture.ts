@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS sluice_agent_again (
   batch_id TEXT PRIMARY KEY, first_id TEXT NOT NULL UNIQUE) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sluice_agent_recreated (
   collection TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (collection, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sluice_agent_acts (
+  act TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, entry TEXT NOT NULL, older INTEGER NOT NULL,
+  PRIMARY KEY (act, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sluice_agent_acts_entry ON sluice_agent_acts (entry);
 CREATE TABLE IF NOT EXISTS sluice_agent_retry (batch_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sluice_agent_refused (
   n INTEGER PRIMARY KEY, at TEXT NOT NULL, act TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL,

@@ -1,12 +1,20 @@
 import { ApiError } from '../sdk/errors.ts';
+import type { Database } from '../sdk/file-store.ts';
 import type { TokenSource } from '../sdk/types.ts';
+import { createBackfill } from './backfill.ts';
 import { findSchemaFaults, isInstalled } from './capture.ts';
+import { heldReason } from './claim.ts';
 import type { AgentConfig } from './config.ts';
 import { inspectConfig, invalidConfig } from './config.ts';
 import { openErp } from './database.ts';
 import type { ExitCode } from './errors.ts';
-import { AgentError, EXIT, sqliteFaultOf } from './errors.ts';
+import { AgentError, EXIT, REFUSED_HINT, sqliteFaultOf } from './errors.ts';
+import { findHeadless } from './headless.ts';
+import { createLedger } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
+import { headlessText } from './print.ts';
+import { findRightsFaults } from './rights.ts';
+import { findForeignBranch } from './session.ts';
 
 /** `agent check`: everything that can be found out before the agent is run. */
 
@@ -62,25 +70,8 @@ function checkDatabase(config: AgentConfig): { exitCode: ExitCode; results: Chec
   try {
     const database = openErp(config.database, { ...config, readOnly: true });
     try {
-      const faults = findSchemaFaults(database, config.mapping);
-      const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as {
-        journal_mode: string;
-      };
-      const details = [
-        config.database,
-        isInstalled(database) ? 'capture installed' : 'capture not installed yet',
-      ];
-      // Still correct, but a reader and a writer then wait for each other.
-      if (mode !== 'wal')
-        details.push(`journal_mode is ${mode}: wal lets the ERP and the agent work side by side`);
-      const ok = faults.length === 0;
-      return {
-        exitCode: ok ? EXIT.ok : EXIT.configuration,
-        results: [
-          { name: 'database', ok: true, details },
-          { name: 'mapping', ok, details: faults },
-        ],
-      };
+      const results = [checkState(database, config), checkMapping(database, config)];
+      return { exitCode: results.every(({ ok }) => ok) ? EXIT.ok : EXIT.configuration, results };
     } finally {
       database.close();
     }
@@ -89,6 +80,31 @@ function checkDatabase(config: AgentConfig): { exitCode: ExitCode; results: Chec
     const message = error instanceof Error ? error.message : String(error);
     return { exitCode, results: [{ name: 'database', ok: false, details: [config.database, message] }] };
   }
+}
+
+function checkState(database: Database, config: AgentConfig): CheckResult {
+  const { journal_mode: mode } = database.prepare('PRAGMA journal_mode').get() as { journal_mode: string };
+  const installed = isInstalled(database);
+  const details = [config.database, installed ? 'capture installed' : 'capture not installed yet'];
+  const ledger = createLedger(database);
+  const foreign = installed ? findForeignBranch(ledger, config) : undefined;
+  if (foreign !== undefined) details.push(foreign);
+  const older = installed ? createBackfill(database, config.mapping, ledger).state() : undefined;
+  const held = older && heldReason(ledger);
+  if (held !== undefined) details.push(held);
+  // Still correct, but a reader and a writer then wait for each other.
+  if (mode !== 'wal')
+    details.push(`journal_mode is ${mode}: wal lets the ERP and the agent work side by side`);
+  return { name: 'database', ok: foreign === undefined, details };
+}
+
+function checkMapping(database: Database, { mapping }: AgentConfig): CheckResult {
+  const faults = findSchemaFaults(database, mapping);
+  if (faults.length > 0) return { name: 'mapping', ok: false, details: faults };
+  const details = findHeadless(database, mapping).map(
+    ({ table, rows, head }) => `${table}: ${headlessText(rows)} (${head})`,
+  );
+  return { name: 'mapping', ok: true, details };
 }
 
 function exitCodeOf(error: unknown): ExitCode {
@@ -102,15 +118,18 @@ async function checkGateway(
 ): Promise<{ exitCode: ExitCode; result: CheckResult }> {
   try {
     await tokens.getAccessToken({ forceRefresh: true });
+    const { faults, warnings } = await findRightsFaults(config, tokens);
+    const ok = faults.length === 0;
     return {
-      exitCode: EXIT.ok,
-      result: { name: 'gateway', ok: true, details: [config.gateway, 'logged in'] },
+      exitCode: ok ? EXIT.ok : EXIT.notAllowed,
+      result: { name: 'gateway', ok, details: [config.gateway, 'logged in', ...faults, ...warnings] },
     };
   } catch (error) {
     const isPassing =
       error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
     const message = error instanceof Error ? error.message : String(error);
     const exitCode = isPassing ? EXIT.temporary : EXIT.notAllowed;
-    return { exitCode, result: { name: 'gateway', ok: false, details: [config.gateway, message] } };
+    const details = [config.gateway, message, ...(isPassing ? [] : [REFUSED_HINT])];
+    return { exitCode, result: { name: 'gateway', ok: false, details } };
   }
 }

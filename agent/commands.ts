@@ -1,21 +1,23 @@
 import { rmSync } from 'node:fs';
 import { Command } from 'commander';
 import { createMachineSession } from '../sdk/machine-session.ts';
+import type { Database } from '../sdk/file-store.ts';
 import type { TokenSource } from '../sdk/types.ts';
 import { SLUICE_VERSION } from '../protocol/version.ts';
 import { startAgent } from './agent.ts';
+import { createBackfill } from './backfill.ts';
 import { isInstalled, uninstall } from './capture.ts';
 import { checkAgent, loadChecked } from './check.ts';
 import type { AgentConfig } from './config.ts';
 import { loadConfig } from './config.ts';
 import { inTransaction, openErp } from './database.ts';
 import type { ExitCode } from './errors.ts';
-import { AgentError, EXIT } from './errors.ts';
+import { AgentError, EXIT, EXIT_NAMES, REFUSED_HINT } from './errors.ts';
 import { createLedger } from './ledger.ts';
-import { acquireLock, lockPath } from './lock.ts';
+import { acquireLock, isLocked, lockPath } from './lock.ts';
 import type { TextStream } from './log.ts';
 import { createLog } from './log.ts';
-import { dismissInbox, readInbox, readReport, requestRetry } from './look.ts';
+import { decideOlder, dismissInbox, readInbox, readReport, requestRetry } from './look.ts';
 import { printCheck, printInbox, printReport } from './print.ts';
 import { prepareDatabase } from './session.ts';
 import { removeStatus } from './status.ts';
@@ -35,6 +37,8 @@ interface Options {
   force?: true;
   dismiss?: string;
   retry?: string;
+  adopt?: true;
+  resend?: true;
 }
 
 type Action = (deps: CommandDeps, config: AgentConfig, options: Options) => Promise<ExitCode> | ExitCode;
@@ -42,12 +46,15 @@ type Action = (deps: CommandDeps, config: AgentConfig, options: Options) => Prom
 /** Runs one command line (without `node` and the script). Resolves with the exit code. */
 export async function runCommand(deps: CommandDeps, args: readonly string[]): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.ok;
-  const program = createProgram(deps, (code) => (exitCode = code));
+  const json = args.includes('--json');
+  // With --json an error is one object, which report() writes.
+  const stderr = json ? { write: () => undefined } : deps.stderr;
+  const program = createProgram({ ...deps, stderr }, (code) => (exitCode = code));
   try {
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return report(deps, error, args.includes('--json'));
+    return report(deps, error, json);
   }
 }
 
@@ -60,11 +67,19 @@ const COMMANDS: { name: string; description: string; action: Action; options?: [
     action: inbox,
     options: [
       ['--dismiss <entry>', 'take out a batchId, or the number of an entry refused here'],
-      ['--retry <batchId>', 'send a batch that the gateway refused again, under a new batchId'],
+      ['--retry <entry>', 'send a refused batch or sale again, as it is now: its batchId or number, or all'],
     ],
   },
   { name: 'check', description: 'validate configuration, database, mapping and login', action: check },
-  { name: 'install', description: 'install tables and triggers (run does it too)', action: installCapture },
+  {
+    name: 'install',
+    description: 'install tables and triggers (run does it too)',
+    action: installCapture,
+    options: [
+      ['--adopt', 'of older movements without a head: the centre has them, send none'],
+      ['--resend', 'of older movements without a head: send those that it did not get before'],
+    ],
+  },
   {
     name: 'uninstall',
     description: 'remove every table and trigger of the agent',
@@ -72,6 +87,10 @@ const COMMANDS: { name: string; description: string; action: Action; options?: [
     options: [['--force', 'even when something has not been pushed yet']],
   },
 ];
+
+const FOOTER = `
+Each command takes --config FILE, --json and --help. First: agent check --config agent.json (docs/AGENT.md).
+Exit codes: 0 ok, 1 fault, 2 usage, 75 temporary, 77 not allowed, 78 configuration.`;
 
 function createProgram(deps: CommandDeps, exit: (code: ExitCode) => void): Command {
   const program = new Command('agent')
@@ -82,7 +101,7 @@ function createProgram(deps: CommandDeps, exit: (code: ExitCode) => void): Comma
       writeOut: (text) => void deps.stdout.write(text),
       writeErr: (text) => void deps.stderr.write(text),
     })
-    .addHelpText('after', '\nExit codes: 0 ok, 1 fault, 75 temporary, 77 not allowed, 78 configuration.');
+    .addHelpText('after', FOOTER);
   for (const { name, description, action, options = [] } of COMMANDS) {
     const command = program
       .command(name)
@@ -110,7 +129,7 @@ async function run(deps: CommandDeps, config: AgentConfig, { json }: Options): P
   deps.onStop(() => void agent.close());
   log.info('started', { pid: process.pid, version: SLUICE_VERSION, partition, database, gateway });
   const code = await agent.done;
-  log.info('ended', { code });
+  log.info('ended', { code, ...(code === EXIT.notAllowed ? { meaning: REFUSED_HINT } : {}) });
   return code;
 }
 
@@ -134,16 +153,27 @@ async function check(deps: CommandDeps, config: AgentConfig, { json }: Options):
   return found.exitCode;
 }
 
-function installCapture({ stdout }: CommandDeps, config: AgentConfig, { json }: Options): ExitCode {
-  const lock = acquireLock(config.database);
-  const database = openErp(config.database, config);
-  try {
-    prepareDatabase({ config, log: createLog(stdout, { json: json === true }) }, database);
-    return EXIT.ok;
-  } finally {
-    database.close();
-    lock.release();
+function installCapture(
+  { stdout }: CommandDeps,
+  config: AgentConfig,
+  { json, adopt, resend }: Options,
+): ExitCode {
+  if (adopt && resend) throw new AgentError(EXIT.usage, 'Give either --adopt or --resend.');
+  const choice = adopt ? 'adopt' : resend ? 'resend' : undefined;
+  // The one thing that must be possible while the agent runs: it waits for that word.
+  const isRunning = choice !== undefined && isLocked(config.database);
+  if (!isRunning) {
+    const lock = acquireLock(config.database);
+    const database = openErp(config.database, config);
+    try {
+      prepareDatabase({ config, log: createLog(stdout, { json: json === true }) }, database);
+    } finally {
+      database.close();
+      lock.release();
+    }
   }
+  if (choice !== undefined) decideOlder(config, choice);
+  return EXIT.ok;
 }
 
 function uninstallCapture({ stdout }: CommandDeps, config: AgentConfig, options: Options): ExitCode {
@@ -152,17 +182,13 @@ function uninstallCapture({ stdout }: CommandDeps, config: AgentConfig, options:
   try {
     const removed = inTransaction(database, () => {
       if (!isInstalled(database)) return { triggers: 0, tables: 0 };
-      if (!options.force && hasUnpushed(database))
-        throw new AgentError(
-          EXIT.fault,
-          'Not everything has been pushed: run the agent, or use --force to drop it.',
-        );
+      if (!options.force) requirePushed(database, config);
       return uninstall(database);
     });
     stdout.write(
       options.json
         ? `${JSON.stringify(removed)}\n`
-        : `Removed ${removed.triggers} triggers, ${removed.tables} tables.\n`,
+        : `Removed ${removed.triggers} triggers, ${removed.tables} tables.\n${LATER}`,
     );
   } finally {
     database.close();
@@ -174,29 +200,65 @@ function uninstallCapture({ stdout }: CommandDeps, config: AgentConfig, options:
   return EXIT.ok;
 }
 
-function hasUnpushed(database: ReturnType<typeof openErp>): boolean {
+const LATER = `The centre keeps what it has. Should the agent be installed here again, acts that the centre has are known by their record id;
+movements without a head (opening stock) are held until you say --adopt or --resend (docs/AGENT.md, "Reinstalled, or an old copy").
+What is sold or changed until then is not captured.
+`;
+
+/** Throws AgentError 1 when something has not been pushed, or was refused and nobody has dealt with it. */
+function requirePushed(database: Database, { mapping }: AgentConfig): void {
   const hasOutbox =
     database.prepare(`SELECT 1 FROM sqlite_master WHERE name = 'sluice_outbox'`).get() !== undefined;
-  const waits = hasOutbox && database.prepare('SELECT 1 FROM sluice_outbox LIMIT 1').get() !== undefined;
-  return waits || createLedger(database).hasCaptured();
+  const queue = hasOutbox ? countOf(database, 'sluice_outbox') : 0;
+  const ledger = createLedger(database);
+  const captured = ledger.capturedCount();
+  const older = createBackfill(database, mapping, ledger).state();
+  const rows = older ? older.total - older.done : 0;
+  if (captured + queue + rows > 0)
+    throw new AgentError(
+      EXIT.fault,
+      `Not everything has been pushed (${captured} rows captured, ${queue} batches queued, ${rows} older rows): run the agent, or use --force to drop it.`,
+    );
+  const inbox = hasOutbox ? countOf(database, 'sluice_inbox') : 0;
+  const local = ledger.refusedCount();
+  if (inbox + local === 0) return;
+  throw new AgentError(
+    EXIT.fault,
+    `The inbox holds what the centre does not have (${inbox} refused by the gateway, ${local} refused here): see agent inbox, send it with --retry or take it out with --dismiss; or use --force to drop it.`,
+  );
+}
+
+function countOf(database: Database, table: 'sluice_outbox' | 'sluice_inbox'): number {
+  return (database.prepare(`SELECT count(*) AS n FROM ${table}`).get() as { n: number }).n;
 }
 
 function report({ stderr }: CommandDeps, error: unknown, json: boolean): ExitCode {
-  // Commander has said it already; help and version are no faults.
-  if (isCommanderError(error)) return exitCodeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
-  const faults = error instanceof AgentError ? error.faults : [];
-  if (json) stderr.write(`${JSON.stringify({ error: message, faults })}\n`);
-  else stderr.write(`${[message, ...faults.map((fault) => `  - ${fault}`)].join('\n')}\n`);
-  return error instanceof AgentError ? error.exitCode : EXIT.fault;
+  const { exitCode, message, faults } = failureOf(error);
+  const body = { code: EXIT_NAMES[exitCode], message, ...(faults.length > 0 ? { faults } : {}), exitCode };
+  if (exitCode === EXIT.ok) return exitCode;
+  if (json) stderr.write(`${JSON.stringify({ error: body })}\n`);
+  // Commander has said it already.
+  else if (!isCommanderError(error))
+    stderr.write(`${[message, ...faults.map((fault) => `  - ${fault}`)].join('\n')}\n`);
+  return exitCode;
 }
 
-/** Without a configuration nothing can be run: that is its fault, not the command's. */
+function failureOf(error: unknown): { exitCode: ExitCode; message: string; faults: readonly string[] } {
+  const text = error instanceof Error ? error.message : String(error);
+  if (!isCommanderError(error)) {
+    const { exitCode, faults } = error instanceof AgentError ? error : { exitCode: EXIT.fault, faults: [] };
+    return { exitCode, message: text, faults };
+  }
+  const message = error.code === 'commander.help' ? 'No command is given: see agent --help.' : text;
+  return { exitCode: exitCodeOf(error), message: message.replace(/^error: /, ''), faults: [] };
+}
+
+/** Help and version are no faults. Without a configuration nothing can be run: that is its fault, not the command's. */
 function exitCodeOf({ code, exitCode, message }: CommanderError): ExitCode {
   if (exitCode === 0) return EXIT.ok;
   const isMissing =
     code === 'commander.missingMandatoryOptionValue' || /--config.*argument missing/.test(message);
-  return isMissing ? EXIT.configuration : EXIT.fault;
+  return isMissing ? EXIT.configuration : EXIT.usage;
 }
 
 interface CommanderError {

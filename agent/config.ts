@@ -6,6 +6,7 @@ import { partitionName } from '../protocol/sync.ts';
 import { AgentError, EXIT } from './errors.ts';
 import { mapping, sourcesOf } from './mapping.ts';
 import type { Mapping } from './mapping.ts';
+import { plainWords } from './plain-words.ts';
 
 const file = z.strictObject({
   gateway: z.url({ protocol: /^https?$/ }).describe('Base URL of the gateway.'),
@@ -69,7 +70,7 @@ export interface Inspection {
 /** Everything that is wrong with a configuration file: its members, its mapping and its secret. */
 export function inspectConfig(path: string, env: Environment = environment()): Inspection {
   const given = readJson(path);
-  const parsed = file.safeParse(given);
+  const parsed = file.safeParse(given, { error: plainWords });
   const base = dirname(resolve(path));
   const faults = parsed.success
     ? []
@@ -102,7 +103,10 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as unknown;
   } catch (error) {
-    throw invalidConfig(path, [error instanceof Error ? error.message : String(error)]);
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const text = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof SyntaxError ? `is not JSON: ${text}` : text;
+    throw invalidConfig(path, [isMissing ? 'there is no such file' : reason]);
   }
 }
 

@@ -1,11 +1,12 @@
-import type { Mutation, MutationResult } from '../protocol/sync.ts';
 import type { Database, FileStoreHooks } from '../sdk/file-store.ts';
-import type { QueuedBatch, Settlement } from '../sdk/store.ts';
 import { replicaTable } from './capture.ts';
+import { askAgain } from './claim.ts';
 import { toId } from './convert.ts';
+import type { Enqueue } from './creates.ts';
 import type { DownRecord, TableWriter } from './down-tables.ts';
 import { createTableWriter } from './down-tables.ts';
 import type { Resender } from './resend.ts';
+import { settleBatch } from './settle.ts';
 import type { Ledger } from './ledger.ts';
 import { quoteName } from './literal.ts';
 import type { DownMapping, Mapping } from './mapping.ts';
@@ -18,10 +19,12 @@ import type { DownMapping, Mapping } from './mapping.ts';
 
 export interface DownTargets {
   hooks: FileStoreHooks;
-  /** Notes the records of a batch that the centre may write too. Run inside the transaction that queues it. */
-  track(batchId: string, mutations: readonly Mutation[]): void;
+  /** An `enqueue` that notes the records of its batches that the centre may write too. */
+  tracking(enqueue: Enqueue): Enqueue;
   /** Applies what had to wait and need not any more. Run inside a transaction. */
   applyDeferred(): void;
+  /** Whether nobody needs to hear that this batch was not applied: what it brings is there. */
+  isHarmless(batchId: string): boolean;
 }
 
 export interface DownOptions {
@@ -43,6 +46,11 @@ export function createDownTargets(options: DownOptions): DownTargets {
   const guarded = createGuard(database, options.guard !== false && owned.length > 0);
   const captured = (): Set<string> => (owned.length > 0 ? capturedIds(options, fields) : new Set());
 
+  const harmless = new Set<string>();
+  const noteHarmless = (batchId: string): void => {
+    harmless.add(batchId);
+    ledger.dismiss(batchId);
+  };
   const { write, remove } = createWriters(options, { replicas, owned }, writer);
   const applyDeferred = (): void => {
     const deferred = owned.length > 0 ? ledger.deferred() : [];
@@ -56,12 +64,14 @@ export function createDownTargets(options: DownOptions): DownTargets {
       }
     });
   };
-  const track: DownTargets['track'] = (batchId, mutations) => {
-    for (const { collection, id, data, set } of mutations) {
+  const tracking: DownTargets['tracking'] = (enqueue) => (batch) => {
+    const queued = enqueue(batch);
+    for (const { collection, id, data, set } of queued.mutations) {
       const touched = Object.keys(data ?? set ?? {});
       if (touched.some((field) => fields.get(collection)?.has(field)))
-        ledger.addPending(batchId, collection, id);
+        ledger.addPending(queued.batchId, collection, id);
     }
+    return queued;
   };
   const each = <T>(items: readonly T[], fn: (item: T, waiting: ReadonlySet<string>) => void): void => {
     const waiting = captured();
@@ -74,18 +84,21 @@ export function createDownTargets(options: DownOptions): DownTargets {
         else remove(change.collection, change.id, change.recordVersion);
       }),
     onSnapshotRecords: (records) => each(records, write),
-    onDiscard: () => emptyReplicas(database, replicas),
+    onDiscard: () => {
+      emptyReplicas(database, replicas);
+      askAgain(ledger);
+    },
     // What it has not got, the centre does not have: it is to be created again.
     onSnapshotEnd: () => ledger.forgetMissing([...new Set(mapping.down.map((one) => one.collection))]),
     onSettled: (settled, _database, enqueue) => {
       for (const { batch, settlement } of settled) {
-        settleBatch({ ledger, fields, database }, batch, settlement);
-        for (const one of resender.settle(batch, settlement, enqueue)) track(one.batchId, one.mutations);
+        if (settleBatch({ ...options, fields }, batch, settlement)) noteHarmless(batch.batchId);
+        resender.settle(batch, settlement, tracking(enqueue));
       }
       applyDeferred();
     },
   };
-  return { hooks, track, applyDeferred };
+  return { hooks, tracking, applyDeferred, isHarmless: (batchId) => harmless.delete(batchId) };
 }
 
 function createWriters(
@@ -174,53 +187,4 @@ function idOrNothing(...args: Parameters<typeof toId>): string {
   } catch {
     return ''; // It names no record: the planner will say so.
   }
-}
-
-interface SettleContext {
-  ledger: Ledger;
-  fields: Fields;
-  database: Database;
-}
-
-function settleBatch(context: SettleContext, batch: QueuedBatch, { verdict }: Settlement): void {
-  let isHarmless = batch.atomic === false;
-  for (const [at, mutation] of batch.mutations.entries()) {
-    const outcome = outcomeOf(mutation, verdict?.results[at]);
-    if (outcome === 'refused') isHarmless = false;
-    if (outcome === 'refused' && mutation.op === 'put')
-      context.ledger.forget(mutation.collection, mutation.id);
-    if (!context.fields.has(mutation.collection)) continue;
-    const version = outcome === 'applied' ? (verdict?.version ?? undefined) : undefined;
-    settleRecord(context, { batchId: batch.batchId, ...mutation, version });
-  }
-  if (isHarmless) context.database.prepare('DELETE FROM sluice_inbox WHERE batch_id = ?').run(batch.batchId);
-}
-
-function outcomeOf({ op }: Mutation, result: MutationResult | undefined): 'applied' | 'there' | 'refused' {
-  if (result?.status === 'applied' || result?.status === 'merged') return 'applied';
-  // A record to be created was there already: that is as good. Anything else is tried again next time.
-  return result?.code === 'stale_version' && op === 'put' ? 'there' : 'refused';
-}
-
-/** A refused change gives way to what the centre has; an applied one waits until the record comes down with it. */
-function settleRecord(
-  { ledger, database }: SettleContext,
-  {
-    batchId,
-    collection,
-    id,
-    version,
-  }: { batchId: string; collection: string; id: string; version: number | undefined },
-): void {
-  ledger.settlePending(batchId, collection, id, version);
-  if (version === undefined) ledger.defer(collection, id);
-  const stored = storedVersion(database, collection, id);
-  // It may have come down before its verdict.
-  if (version !== undefined && stored >= version) ledger.clearPending(collection, id, stored);
-}
-
-function storedVersion(database: Database, collection: string, id: string): number {
-  const select = 'SELECT record_version AS v FROM sluice_records WHERE collection = ? AND id = ?';
-  const row = database.prepare(select).get(collection, id) as { v: number } | undefined;
-  return row?.v ?? 0;
 }

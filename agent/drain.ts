@@ -1,16 +1,16 @@
-import type { Mutation } from '../protocol/sync.ts';
-import { SluiceError } from '../sdk/errors.ts';
 import type { FileStore } from '../sdk/file-store.ts';
-import type { NewBatch, QueuedBatch } from '../sdk/store.ts';
 import type { Backfill } from './backfill.ts';
+import type { Enqueue } from './creates.ts';
+import { queueCreates, tryEnqueue } from './creates.ts';
 import type { DownTargets } from './down.ts';
-import type { Ledger } from './ledger.ts';
+import { olderRowsOf } from './claim.ts';
+import type { CapturedRow, Ledger, OpenAct } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
-import type { PlannedBatch } from './planner.ts';
+import type { Plan } from './planner.ts';
 import { planUnits } from './planner.ts';
 import type { Unit } from './units.ts';
 import { groupUnits } from './units.ts';
-import type { Resender } from './resend.ts';
+import type { Resender, Resent } from './resend.ts';
 
 /**
  * Moves captured rows into the outbox, in one local transaction: a kill leaves them in one place or in the other, never
@@ -33,8 +33,12 @@ export interface DrainResult {
   rows: number;
   batches: number;
   refused: number;
+  /** Refused batches that were put into the outbox again. */
+  resent: Resent[];
   /** There is more to be moved. */
   more: boolean;
+  /** Changes of acts whose first batch has no verdict yet: to be looked at again when one has come. */
+  waiting: boolean;
 }
 
 /** Acts that begin among the first `take` rows are moved; the rest of their rows is looked for up to `look` rows on. */
@@ -42,7 +46,6 @@ const WINDOW = { take: 2_000, look: 25_000 };
 const BACKFILL_ROWS = 50;
 /** Above it, what is captured stays where it is: just as safe, and the outbox stays quick. */
 const MAX_OUTBOX = 5_000;
-const CREATES_PER_BATCH = 200;
 
 export function isOutboxFull(queue: number): boolean {
   return queue >= MAX_OUTBOX;
@@ -51,104 +54,142 @@ export function isOutboxFull(queue: number): boolean {
 /** One step. Throws what SQLite throws (busy, full); nothing has changed then. */
 export function drainOnce(drain: Drain): DrainResult {
   const { ledger, store, backfill, targets, resender } = drain;
-  return store.enqueueInTransaction(({ enqueue }) => {
-    for (const one of resender.takeRetries(enqueue)) targets.track(one.batchId, one.mutations);
-    const captured = takeUnits(drain);
-    const backfilling = backfill.state() !== undefined;
+  return store.enqueueInTransaction((transaction) => {
+    const enqueue = targets.tracking(transaction.enqueue);
+    const { resent, anew } = resender.takeRetries(enqueue);
+    const captured = takeSettled(drain);
+    const isIdle = captured.rows.length === 0 && !captured.more && anew.length === 0;
     // Only when nothing else waits: what was sold meanwhile must be known before older rows are looked at.
-    const units =
-      captured.rows.length === 0 && backfilling
-        ? groupUnits(drain.mapping, backfill.next(BACKFILL_ROWS))
-        : captured.units;
+    const older = isIdle && backfill.state() !== undefined ? backfill.next(BACKFILL_ROWS) : [];
+    const units = [
+      ...captured.units,
+      ...groupUnits(drain.mapping, older),
+      ...unitsAnew(drain, anew, captured),
+    ];
     const result = queueUnits(drain, units, enqueue);
     ledger.removeCaptured(captured.rows);
     targets.applyDeferred();
-    const more = captured.more || backfill.state() !== undefined;
-    return { ...result, rows: captured.rows.length, more };
+    const goesOn = backfill.state() !== undefined && !backfill.isHeld() && !backfill.isWaiting();
+    const more = captured.more || goesOn || resender.hasRetries();
+    const { waiting } = captured;
+    return { ...result, resent: [...resent, ...result.resent], rows: captured.rows.length, more, waiting };
+  });
+}
+
+interface Taken {
+  units: Unit[];
+  rows: number[];
+  more: boolean;
+}
+
+/**
+ * Without the changes of acts whose first batch is still on its way: what they mean depends on its verdict. Accepted, they
+ * are changes of what the centre has; refused, the act goes as a whole anew.
+ */
+function takeSettled(drain: Drain): Taken & { waiting: boolean } {
+  const taken = withoutWaiting(drain, takeUnits(drain, WINDOW));
+  // What stands behind rows that wait must not wait with them; and an act that goes anew takes all of its rows along.
+  const isStuck = taken.rows.length === 0 || taken.units.some((unit) => isOpen(drain, unit, 'refused'));
+  if (!taken.more || !isStuck) return taken;
+  const { more: _, ...all } = withoutWaiting(drain, takeUnits(drain, { take: EVERYTHING, look: 0 }));
+  return { ...all, more: false };
+}
+
+const EVERYTHING = Number.MAX_SAFE_INTEGER;
+
+function isOpen({ ledger }: Drain, unit: Unit, state: OpenAct['state']): boolean {
+  return unit.kind === 'act' && ledger.findOpenAct(unit.mapping.name, unit.key)?.state === state;
+}
+
+function withoutWaiting(drain: Drain, { units, rows, more }: Taken): Taken & { waiting: boolean } {
+  const waiting = new Set<number>();
+  const isWaiting = (unit: Unit): boolean =>
+    isOpen(drain, unit, 'queued') || rowsOf(unit).some(({ n }) => waiting.has(n));
+  let left = units;
+  // A row may be part of several units: they wait together.
+  for (let before = -1; before !== left.length;) {
+    before = left.length;
+    left = left.filter((unit) => {
+      if (!isWaiting(unit)) return true;
+      for (const { n } of rowsOf(unit)) waiting.add(n);
+      return false;
+    });
+  }
+  return { units: left, rows: rows.filter((n) => !waiting.has(n)), more, waiting: waiting.size > 0 };
+}
+
+function rowsOf(unit: Unit): readonly CapturedRow[] {
+  return unit.kind === 'act' ? unit.rows : [unit.row];
+}
+
+/** Acts that are to be sent anew and have not been captured by themselves. */
+function unitsAnew({ mapping }: Drain, anew: readonly OpenAct[], { units }: Taken): Unit[] {
+  return anew.flatMap(({ act, key }): Unit[] => {
+    const found = mapping.acts.find(({ name }) => name === act);
+    const isThere = units.some((unit) => unit.kind === 'act' && unit.mapping === found && unit.key === key);
+    if (!found || isThere) return [];
+    return [{ kind: 'act', mapping: found, key, loose: !key.startsWith('['), rows: [], first: 0 }];
   });
 }
 
 /** Whole acts only: in a long backlog a window might end in the middle of one. */
-function takeUnits({ ledger, mapping }: Drain): { units: Unit[]; rows: number[]; more: boolean } {
-  const few = ledger.captured(WINDOW.take);
-  if (few.length < WINDOW.take)
+function takeUnits({ ledger, mapping }: Drain, window: { take: number; look: number }): Taken {
+  const few = ledger.captured(window.take);
+  if (few.length < window.take)
     return { units: groupUnits(mapping, few), rows: few.map((row) => row.n), more: false };
-  const rows = ledger.captured(WINDOW.take + WINDOW.look);
+  const rows = ledger.captured(window.take + window.look);
   const all = groupUnits(mapping, rows);
-  const begun = all.filter((unit) => unit.first < WINDOW.take);
-  const taken = new Set(rows.slice(0, WINDOW.take).map((row) => row.n));
+  const begun = all.filter((unit) => unit.first < window.take);
+  const taken = new Set(rows.slice(0, window.take).map((row) => row.n));
   for (const unit of begun) if (unit.kind === 'act') for (const row of unit.rows) taken.add(row.n);
   // What was written in between belongs to the same transactions: a product that a sale has brought, for example.
   const reach = rows.findLastIndex((row) => taken.has(row.n));
   const also = all.filter(
-    (unit) => unit.kind === 'record' && unit.first >= WINDOW.take && unit.first <= reach,
+    (unit) => unit.kind === 'record' && unit.first >= window.take && unit.first <= reach,
   );
   for (const unit of also) if (unit.kind === 'record') taken.add(unit.row.n);
   return { units: [...begun, ...also], rows: [...taken], more: true };
 }
 
-type Enqueue = (batch: NewBatch) => QueuedBatch;
-
 function queueUnits(
   drain: Drain,
   units: readonly Unit[],
   enqueue: Enqueue,
-): { batches: number; refused: number } {
-  const { ledger, partition, backfill, now } = drain;
-  const plan = planUnits(units, { ...ledger, partition, backfilling: backfill.state() !== undefined });
-  let batches = queueCreates(drain, plan.creates, enqueue);
-  for (const batch of plan.batches) {
-    const refusal = tryEnqueue(() => enqueueTracked(drain, batch, enqueue));
-    if (refusal === undefined) batches += 1;
-    else plan.refusals.push({ ...describe(batch), ...refusal });
+): { batches: number; refused: number; resent: Resent[] } {
+  const { ledger } = drain;
+  const plan = planUnits(units, knowledgeOf(drain));
+  for (const { act, key, entry } of plan.anew) {
+    ledger.closeAct(act, key);
+    ledger.dismiss(entry);
   }
+  const created = queueCreates(plan.creates, enqueue);
+  for (const { create, reason, detail } of created.refused) {
+    const { collection, id } = create;
+    ledger.forget(collection, id);
+    plan.refusals.push({ act: collection, key: id, rows: 1, reason, detail });
+  }
+  let { batches } = created;
+  for (const { batchId, mutations, open, ...act } of plan.batches) {
+    const refusal = tryEnqueue(() => enqueue({ batchId, mutations }));
+    if (refusal !== undefined) plan.refusals.push({ ...act, ...refusal, ...(open ? { open } : {}) });
+    else batches += 1;
+    if (open && refusal === undefined) ledger.putOpenAct({ ...open, state: 'queued', entry: batchId });
+  }
+  noteRefusals(drain, plan.refusals);
+  const resent = plan.anew.flatMap(({ entry, as }) => (as === undefined ? [] : [{ batchId: entry, as }]));
+  return { batches, refused: plan.refusals.length, resent };
+}
+
+function knowledgeOf({ ledger, partition, backfill }: Drain): Parameters<typeof planUnits>[1] {
+  const adopting = olderRowsOf(ledger) === 'adopt' || olderRowsOf(ledger) === 'held';
+  const backfilling = backfill.state() !== undefined;
+  return { ...ledger, partition, backfilling, adopting, readAct: (...act) => backfill.readAct(...act) };
+}
+
+function noteRefusals({ ledger, now }: Drain, refusals: Plan['refusals']): void {
   const at = now().toISOString();
-  for (const refusal of plan.refusals) ledger.refuse(refusal, at);
-  return { batches, refused: plan.refusals.length };
-}
-
-function describe({ act, key, rows }: PlannedBatch): { act: string; key: string; rows: number } {
-  return { act, key, rows };
-}
-
-function enqueueTracked(drain: Drain, batch: PlannedBatch, enqueue: Enqueue): void {
-  const { batchId } = enqueue({ batchId: batch.batchId, mutations: batch.mutations });
-  drain.targets.track(batchId, batch.mutations);
-}
-
-/** Not atomic: one that is there already must not keep the others from being made. */
-function queueCreates(drain: Drain, creates: readonly Mutation[], enqueue: Enqueue): number {
-  let batches = 0;
-  const put = (mutations: readonly Mutation[]): { reason: string; detail: string } | undefined =>
-    tryEnqueue(() => {
-      const { batchId } = enqueue({ mutations, atomic: false });
-      drain.targets.track(batchId, mutations);
-      batches += 1;
-    });
-  for (let at = 0; at < creates.length; at += CREATES_PER_BATCH) {
-    const chunk = creates.slice(at, at + CREATES_PER_BATCH);
-    if (put(chunk) === undefined) continue;
-    // One of them cannot be sent: each by itself, so that only that one is refused.
-    for (const one of chunk) {
-      const refusal = put([one]);
-      if (!refusal) continue;
-      drain.ledger.forget(one.collection, one.id);
-      const refused = { act: one.collection, key: one.id, rows: 1, ...refusal };
-      drain.ledger.refuse(refused, drain.now().toISOString());
-    }
-  }
-  return batches;
-}
-
-/** What the wire could never take is refused here, visibly, and does not hold up the queue. */
-function tryEnqueue(fn: () => void): { reason: string; detail: string } | undefined {
-  try {
-    fn();
-    return undefined;
-  } catch (error) {
-    const isRefusal =
-      error instanceof SluiceError && (error.code === 'payload_too_large' || error.code === 'invalid_batch');
-    if (!isRefusal) throw error;
-    return { reason: error.code, detail: error.message };
+  for (const { open, ...refusal } of refusals) {
+    const entry = String(ledger.refuse(refusal, at));
+    if (open) ledger.putOpenAct({ ...open, state: 'refused', entry });
   }
 }

@@ -2,12 +2,27 @@
 export const EXIT = {
   ok: 0,
   fault: 1,
+  usage: 2,
   temporary: 75,
   notAllowed: 77,
   configuration: 78,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** What each is called in the errors of `--json`. */
+export const EXIT_NAMES = {
+  [EXIT.ok]: 'ok',
+  [EXIT.fault]: 'failed',
+  [EXIT.usage]: 'usage',
+  [EXIT.temporary]: 'temporary',
+  [EXIT.notAllowed]: 'not_allowed',
+  [EXIT.configuration]: 'configuration',
+} as const;
+
+/** What to look at when the gateway does not accept the credentials. */
+export const REFUSED_HINT =
+  'the gateway does not accept these credentials: is clientId right, the secret the current one, the client not disabled?';
 
 /** An expected end of a command: its message is for the person at the keyboard, no stack is shown. */
 export class AgentError extends Error {

@@ -24,6 +24,17 @@ export interface LocalRefusal {
   detail: string;
 }
 
+/** An act that the centre has not accepted (yet): on its way, or refused there or here. */
+export interface OpenAct {
+  act: string;
+  key: string;
+  state: 'queued' | 'refused';
+  /** Its batchId; refused here: the number of the entry in the inbox. */
+  entry: string;
+  /** From before the agent: it may have been sent by an installation before this one. */
+  older: boolean;
+}
+
 export interface Ledger {
   findMeta(key: string): string | undefined;
   setMeta(key: string, value: string): void;
@@ -50,7 +61,14 @@ export interface Ledger {
   undefer(collection: string, id: string): void;
   /** Those that nothing of our own holds up any more. */
   deferred(): { collection: string; id: string }[];
-  refuse(refusal: LocalRefusal, at: string): void;
+  findOpenAct(act: string, key: string): OpenAct | undefined;
+  findOpenActOf(entry: string): OpenAct | undefined;
+  putOpenAct(open: OpenAct): void;
+  closeAct(act: string, key: string): void;
+  /** Returns the number of the entry. */
+  refuse(refusal: LocalRefusal, at: string): number;
+  /** Takes an entry out of the inbox: a batchId, or the number of one refused here. */
+  dismiss(entry: string): boolean;
   refusedCount(): number;
   refused(limit: number): (LocalRefusal & { n: number; at: string })[];
   /** The record as it last came down. */
@@ -75,6 +93,7 @@ export function createLedger(database: Database): Ledger {
     ...knownPart(sql),
     ...pendingPart(sql),
     ...deferredPart(sql),
+    ...actPart(sql),
     ...refusedPart(sql),
   };
 }
@@ -236,12 +255,42 @@ function deferredPart(sql: Sql): Pick<Ledger, 'defer' | 'undefer' | 'deferred'> 
   };
 }
 
-function refusedPart(sql: Sql): Pick<Ledger, 'refuse' | 'refusedCount' | 'refused'> {
+function actPart(sql: Sql): Pick<Ledger, 'findOpenAct' | 'findOpenActOf' | 'putOpenAct' | 'closeAct'> {
+  const toOpenAct = (row: unknown): OpenAct | undefined => {
+    const found = row as (Omit<OpenAct, 'older'> & { older: number }) | undefined;
+    return found && { ...found, older: found.older === 1 };
+  };
+  return {
+    findOpenAct: (act, key) =>
+      toOpenAct(sql('SELECT * FROM sluice_agent_acts WHERE act = ? AND key = ?').get(act, key)),
+    findOpenActOf: (entry) => toOpenAct(sql('SELECT * FROM sluice_agent_acts WHERE entry = ?').get(entry)),
+    putOpenAct({ act, key, state, entry, older }) {
+      sql(
+        'INSERT OR REPLACE INTO sluice_agent_acts (act, key, state, entry, older) VALUES (?, ?, ?, ?, ?)',
+      ).run(act, key, state, entry, Number(older));
+    },
+    closeAct(act, key) {
+      sql('DELETE FROM sluice_agent_acts WHERE act = ? AND key = ?').run(act, key);
+    },
+  };
+}
+
+function refusedPart(sql: Sql): Pick<Ledger, 'refuse' | 'dismiss' | 'refusedCount' | 'refused'> {
   return {
     refuse({ act, key, reason, rows, detail }, at) {
-      sql(
-        'INSERT INTO sluice_agent_refused (at, act, key, reason, rows, detail) VALUES (?, ?, ?, ?, ?, ?)',
-      ).run(at, act, key, reason, rows, detail);
+      const { n } = sql(
+        'INSERT INTO sluice_agent_refused (at, act, key, reason, rows, detail) VALUES (?, ?, ?, ?, ?, ?) RETURNING n',
+      ).get(at, act, key, reason, rows, detail) as { n: number };
+      return n;
+    },
+    dismiss(entry) {
+      const local = /^\d+$/.test(entry);
+      const which = local
+        ? 'DELETE FROM sluice_agent_refused WHERE n = ?'
+        : 'DELETE FROM sluice_inbox WHERE batch_id = ?';
+      // A number may be given out again.
+      if (local) sql(`UPDATE sluice_agent_acts SET entry = '' WHERE entry = ?`).run(entry);
+      return sql(which).run(local ? Number(entry) : entry).changes > 0;
     },
     refusedCount: () => countOf(sql('SELECT count(*) AS n FROM sluice_agent_refused').get()),
     refused: (limit) =>

@@ -36,6 +36,10 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+export function listNames(columns: readonly string[]): string {
+  return columns.map(quoteName).join(', ');
+}
+
 export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }

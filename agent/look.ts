@@ -1,11 +1,15 @@
-import type { Database } from '../sdk/file-store.ts';
+import type { Database, FileStore } from '../sdk/file-store.ts';
 import { createFileStore } from '../sdk/file-store.ts';
 import type { InboxEntry } from '../sdk/store.ts';
-import { createAgentTables, isInstalled } from './capture.ts';
+import { createBackfill } from './backfill.ts';
+import { createAgentTables, findSchemaFaults, isInstalled } from './capture.ts';
+import type { OlderChoice } from './claim.ts';
+import { chooseOlder, heldReason } from './claim.ts';
 import type { AgentConfig } from './config.ts';
 import { inTransaction, openErp } from './database.ts';
 import { AgentError, EXIT } from './errors.ts';
-import type { LocalRefusal } from './ledger.ts';
+import type { Ledger, LocalRefusal } from './ledger.ts';
+import { findHeadless } from './headless.ts';
 import { createLedger } from './ledger.ts';
 import { isLocked } from './lock.ts';
 import type { AgentStatus } from './status.ts';
@@ -24,6 +28,12 @@ export interface AgentReport {
   /** Read from the database at this moment. */
   captured: number;
   queue: number;
+  /** Older rows; null: all of them are queued. */
+  backfill: { done: number; total: number } | null;
+  /** Why older movements without a head are not sent; null: they are not held. */
+  held: string | null;
+  /** Movements that name a head which is not there: those from before the agent are not sent. */
+  headless: number;
   inbox: { gateway: number; local: number };
   /** The tenant's version applied here, and the cursor; null: nothing yet. */
   version: number | null;
@@ -47,36 +57,40 @@ export async function readReport(config: AgentConfig): Promise<AgentReport> {
     installed: false,
     captured: 0,
     queue: 0,
+    backfill: null,
+    held: null,
+    headless: 0,
     inbox: { gateway: 0, local: 0 },
     version: null,
     cursor: null,
   };
-  const read = await lookAt(config, async (opened) => {
-    const store = createFileStore({ database: opened, readOnly: true });
-    await store.open();
+  const captured = await lookAt(config, (opened) => {
     const ledger = createLedger(opened);
+    const { done, total } = createBackfill(opened, config.mapping, ledger).state() ?? {};
+    const backfill = done === undefined || total === undefined ? null : { done, total };
+    const held = backfill ? (heldReason(ledger) ?? null) : null;
+    const fits = findSchemaFaults(opened, config.mapping).length === 0;
+    const found = fits ? findHeadless(opened, config.mapping) : [];
+    const headless = found.reduce((sum, { rows }) => sum + rows, 0);
+    return { installed: true, captured: ledger.capturedCount(), backfill, held, headless };
+  });
+  const synced = await lookAtStore(config, async (store, ledger) => {
     const { cursor } = await store.position();
     return {
-      installed: true,
-      captured: ledger.capturedCount(),
       queue: await store.outboxCount(),
       inbox: { gateway: await store.inboxCount(), local: ledger.refusedCount() },
       version: versionOf(cursor),
       cursor,
     };
   });
-  return { ...base, ...(read ?? none) };
+  return { ...base, ...none, ...captured, ...synced };
 }
 
 export async function readInbox(config: AgentConfig): Promise<InboxReport> {
-  const read = await lookAt(config, async (opened) => {
-    const store = createFileStore({ database: opened, readOnly: true });
-    await store.open();
-    return {
-      gateway: await store.inbox({ limit: INBOX_LIMIT }),
-      local: createLedger(opened).refused(INBOX_LIMIT),
-    };
-  });
+  const read = await lookAtStore(config, async (store, ledger) => ({
+    gateway: await store.inbox({ limit: INBOX_LIMIT }),
+    local: ledger.refused(INBOX_LIMIT),
+  }));
   return read ?? { gateway: [], local: [] };
 }
 
@@ -84,37 +98,57 @@ export async function readInbox(config: AgentConfig): Promise<InboxReport> {
 export function dismissInbox(config: AgentConfig, entry: string): void {
   const database = openErp(config.database, config);
   try {
-    const changes = inTransaction(database, () => {
-      const local = /^\d+$/.test(entry);
-      const sql = local
-        ? 'DELETE FROM sluice_agent_refused WHERE n = ?'
-        : 'DELETE FROM sluice_inbox WHERE batch_id = ?';
-      return database.prepare(sql).run(local ? Number(entry) : entry).changes;
+    const isFound = inTransaction(database, () => {
+      if (!hasStore(database)) return false;
+      createAgentTables(database);
+      return createLedger(database).dismiss(entry);
     });
-    if (changes === 0) throw new AgentError(EXIT.fault, `There is no entry ${entry} in the inbox.`);
+    if (!isFound) throw new AgentError(EXIT.fault, `There is no entry ${entry} in the inbox.`);
   } finally {
     database.close();
   }
 }
 
 /**
- * Notes that a refused batch is to be sent again: a running agent does so at once, another one when it is started.
- * Throws AgentError 1 when the gateway has refused no such batch.
+ * Notes that something refused is to be sent again: a running agent does so at once, another one when it is started.
+ * `all`: everything in the inbox. Throws AgentError 1 when there is nothing of that name that can be sent.
  */
-export function requestRetry(config: AgentConfig, batchId: string): void {
+export function requestRetry(config: AgentConfig, entry: string): void {
   const database = openErp(config.database, config);
   try {
-    const changes = inTransaction(database, () => {
-      if (!hasStore(database)) return 0;
+    const isFound = inTransaction(database, () => {
+      if (!hasStore(database)) return false;
       createAgentTables(database);
-      const insert = `INSERT INTO sluice_agent_retry (batch_id)
-        SELECT batch_id FROM sluice_inbox WHERE batch_id = ? LIMIT 1 ON CONFLICT DO NOTHING`;
-      const select = 'SELECT 1 FROM sluice_agent_retry WHERE batch_id = ?';
-      if (database.prepare(select).get(batchId) !== undefined) return 1;
-      return database.prepare(insert).run(batchId).changes;
+      const insert = 'INSERT INTO sluice_agent_retry (batch_id)';
+      const where = entry === 'all' ? 'true' : 'entry = ?1';
+      const asked = entry === 'all' ? [] : [entry];
+      database
+        .prepare(`${insert} SELECT entry FROM (${RETRIABLE}) WHERE ${where} ON CONFLICT DO NOTHING`)
+        .run(...asked);
+      const select = `SELECT 1 FROM (SELECT batch_id AS entry FROM sluice_agent_retry) WHERE ${where} LIMIT 1`;
+      return database.prepare(select).get(...asked) !== undefined;
     });
-    if (changes === 0)
-      throw new AgentError(EXIT.fault, `The gateway has refused no batch ${batchId}: see agent inbox.`);
+    if (!isFound && entry !== 'all')
+      throw new AgentError(EXIT.fault, `${notRetriable(entry)}: see agent inbox.`);
+  } finally {
+    database.close();
+  }
+}
+
+/** What the gateway has refused, and whole acts that were refused here. */
+const RETRIABLE = `SELECT batch_id AS entry FROM sluice_inbox UNION
+  SELECT entry FROM sluice_agent_acts WHERE state = 'refused' AND entry IN (SELECT CAST(n AS TEXT) FROM sluice_agent_refused)`;
+
+function notRetriable(entry: string): string {
+  if (!/^\d+$/.test(entry)) return `The gateway has refused no batch ${entry}`;
+  return `There is no entry ${entry} that could be sent again: only whole acts can, not changes of what the centre has`;
+}
+
+/** Notes what is to happen to older movements that are held: a running agent follows at once. */
+export function decideOlder(config: AgentConfig, choice: OlderChoice): void {
+  const database = openErp(config.database, config);
+  try {
+    inTransaction(database, () => chooseOlder(createLedger(database), choice));
   } finally {
     database.close();
   }
@@ -123,14 +157,27 @@ export function requestRetry(config: AgentConfig, batchId: string): void {
 /** Undefined when nothing is installed there. */
 async function lookAt<T>(
   config: AgentConfig,
-  fn: (database: Database) => Promise<T>,
+  fn: (database: Database) => Promise<T> | T,
 ): Promise<T | undefined> {
   const database = openErp(config.database, { ...config, readOnly: true });
   try {
-    return hasStore(database) ? await fn(database) : undefined;
+    return isInstalled(database) ? await fn(database) : undefined;
   } finally {
     database.close();
   }
+}
+
+/** Undefined before the first run: the store is made then. */
+function lookAtStore<T>(
+  config: AgentConfig,
+  fn: (store: FileStore, ledger: Ledger) => Promise<T>,
+): Promise<T | undefined> {
+  return lookAt(config, async (database) => {
+    if (!hasStore(database)) return undefined;
+    const store = createFileStore({ database, readOnly: true });
+    await store.open();
+    return fn(store, createLedger(database));
+  });
 }
 
 function hasStore(database: Database): boolean {

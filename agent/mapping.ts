@@ -15,10 +15,13 @@ const identifier = z
 const template = z.string().min(1).describe('A record id: text with ${column}; ${partition} is the branch.');
 
 /** A column as it is, or with a conversion. `cents`: whole cents here, a decimal string such as "12.50" there. */
-const column = z.union([
-  identifier.transform((name) => ({ column: name, as: undefined })),
-  z.strictObject({ column: identifier, as: z.enum(['text', 'number', 'cents']).optional() }),
-]);
+const column = z.union(
+  [
+    identifier.transform((name) => ({ column: name, as: undefined })),
+    z.strictObject({ column: identifier, as: z.enum(['text', 'number', 'cents']).optional() }),
+  ],
+  'must be the name of a column (not sluice_… or sqlite_…), or {"column": …, "as": "text", "number" or "cents"}',
+);
 const fields = z.record(z.string().min(1), column);
 const constants = z.record(z.string(), z.unknown()).default({});
 const columns = z.array(identifier).min(1);
@@ -79,13 +82,16 @@ const record = z.strictObject({
 });
 
 /** A field as it is, or with a conversion; `$partition` and `$id` are the record's own. */
-const source = z.union([
-  z
-    .string()
-    .min(1)
-    .transform((name) => ({ field: name, as: undefined })),
-  z.strictObject({ field: z.string().min(1), as: z.enum(['text', 'number', 'cents']).optional() }),
-]);
+const source = z.union(
+  [
+    z
+      .string()
+      .min(1)
+      .transform((name) => ({ field: name, as: undefined })),
+    z.strictObject({ field: z.string().min(1), as: z.enum(['text', 'number', 'cents']).optional() }),
+  ],
+  'must be the name of a field of the record, or {"field": …, "as": "text", "number" or "cents"}; the column stands before it',
+);
 
 const down = z
   .strictObject({

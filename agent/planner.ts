@@ -3,7 +3,7 @@ import type { Mutation, RecordData } from '../protocol/sync.ts';
 import { recordIdOf } from './business-key.ts';
 import { batchIdOf } from './batch-id.ts';
 import { MappingFault, toFields, toId, toNumber, toWire } from './convert.ts';
-import type { CapturedRow, LocalRefusal } from './ledger.ts';
+import type { CapturedRow, LocalRefusal, OpenAct } from './ledger.ts';
 import type { Row } from './literal.ts';
 import type { ActMapping, LinesMapping, MovementsMapping } from './mapping.ts';
 import type { ActUnit, RecordUnit, Unit } from './units.ts';
@@ -15,12 +15,17 @@ export interface Knowledge {
   partition: string;
   /** Rows from before the agent are still being queued: what belongs to them comes with them. */
   backfilling: boolean;
+  /** The centre is taken to have the movements without a head that are still to be gone through. */
+  adopting: boolean;
   isKnown(collection: string, id: string): boolean;
   findData(collection: string, id: string): RecordData | undefined;
   remember(collection: string, id: string): void;
   isSeen(act: string, key: string): boolean;
   see(act: string, key: string): void;
   unsee(act: string, key: string): void;
+  findOpenAct(act: string, key: string): OpenAct | undefined;
+  /** Its rows as they are now; none: it is not there any more. */
+  readAct(act: ActMapping, key: string, loose: boolean): CapturedRow[];
   lookup(table: string, on: Row, columns: readonly string[]): Row | undefined;
 }
 
@@ -31,26 +36,35 @@ export interface PlannedBatch {
   act: string;
   key: string;
   rows: number;
+  /** The whole of an act: until it is accepted, a correction is sent as the whole act anew. */
+  open?: OpenKey;
 }
+
+/** By what an act is known here, and whether it is from before the agent. */
+export type OpenKey = Pick<OpenAct, 'act' | 'key' | 'older'>;
 
 export interface Plan {
   /** Records that must be there before anything is added to them. */
   creates: Mutation[];
   batches: PlannedBatch[];
-  refusals: LocalRefusal[];
+  refusals: (LocalRefusal & { open?: OpenKey })[];
+  /** Refused acts that are built anew, or gone: their old entries are settled. */
+  anew: { act: string; key: string; entry: string; as: string | undefined }[];
 }
 
 /** Plans units in their order. What cannot be mapped is refused by itself; the others go on. */
 export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
-  const plan: Plan = { creates: [], batches: [], refusals: [] };
-  const planner = { plan, knowledge, created: new Map<string, RecordData>() };
+  const plan: Plan = { creates: [], batches: [], refusals: [], anew: [] };
+  const planner: Planner = { plan, knowledge, created: new Map(), whole: undefined };
   for (const unit of units) {
+    planner.whole = undefined;
     try {
       if (unit.kind === 'act') planAct(planner, unit);
       else planRecord(planner, unit);
     } catch (error) {
       if (!(error instanceof MappingFault)) throw error;
-      plan.refusals.push(refusalOf(knowledge, unit, { reason: 'unmappable', detail: error.message }));
+      const refusal = refusalOf(knowledge, unit, { reason: 'unmappable', detail: error.message });
+      plan.refusals.push({ ...refusal, ...openOf(planner) });
     }
   }
   return plan;
@@ -61,20 +75,62 @@ interface Planner {
   knowledge: Knowledge;
   /** Records created in this very plan, with their data. */
   created: Map<string, RecordData>;
+  /** The act at hand, when the whole of it is being built. */
+  whole: OpenKey | undefined;
+}
+
+function openOf({ whole }: Planner): { open?: OpenKey } {
+  return whole ? { open: whole } : {};
 }
 
 function planAct(planner: Planner, unit: ActUnit): void {
   const { plan, knowledge } = planner;
-  const { mapping, rows } = unit;
+  const { mapping, rows, key } = unit;
+  const open = knowledge.findOpenAct(mapping.name, key);
+  if (open) {
+    planAnew(planner, unit, open);
+    return;
+  }
   const head = findHead(unit);
   const stage = stageOf(knowledge, unit, head);
   // Its rows are still to be read as they are now.
   if (stage === 'later') return;
-  const mutations = stage === 'new' ? headMutations(mapping, knowledge.partition, { head, rows }) : [];
+  if (stage === 'new') planner.whole = { act: mapping.name, key, older: rows[0]?.n === 0 };
   if (stage === 'sent' && changesRecord(unit))
     plan.refusals.push(refusalOf(knowledge, unit, { reason: 'already_sent', detail: ALREADY_SENT }));
+  planBatch(planner, unit, { head: stage === 'new' ? head : undefined, name: rows[0]?.token ?? '' });
+}
+
+/** Refused so far: whatever was changed, the act is sent as it is now, in one. */
+function planAnew(planner: Planner, unit: ActUnit, open: OpenAct): void {
+  const { knowledge, plan } = planner;
+  const { mapping, key, loose } = unit;
+  const rows = knowledge.readAct(mapping, key, loose);
+  const settled: Plan['anew'][number] = { act: open.act, key, entry: open.entry, as: undefined };
+  plan.anew.push(settled);
+  if (rows.length === 0) knowledge.unsee(mapping.name, key);
+  if (rows.length === 0) return;
+  planner.whole = { act: mapping.name, key, older: open.older };
+  const present = { ...unit, rows };
+  // Asked for by somebody, without a change: its name follows from the refused batch.
+  const name = unit.rows.at(-1)?.token ?? `${rows[0]?.token ?? ''} ${open.entry}`;
+  settled.as = planBatch(planner, present, { head: findHead(present), name: `${name} anew` });
+}
+
+/** Returns the batchId; undefined when there is nothing to be sent. */
+function planBatch(
+  planner: Planner,
+  unit: ActUnit,
+  { head, name }: { head: Head; name: string },
+): string | undefined {
+  const { plan, knowledge } = planner;
+  const { mapping, rows } = unit;
+  const mutations = headMutations(mapping, knowledge.partition, { head, rows });
   for (const movements of mapping.movements) mutations.push(...movementMutations(planner, movements, rows));
-  if (mutations.length > 0) plan.batches.push(batchOf(knowledge, unit, { mutations, rows }));
+  if (mutations.length === 0) return undefined;
+  const batch = batchOf(knowledge, unit, { mutations, rows, name });
+  plan.batches.push({ ...batch, ...openOf(planner) });
+  return batch.batchId;
 }
 
 /** Where an act stands, and remembers that it was seen. A deleted head's key may come again for another act. */
@@ -85,10 +141,26 @@ function stageOf(knowledge: Knowledge, unit: ActUnit, head: Head): 'new' | 'sent
   if (isNew) knowledge.see(mapping.name, key);
   else if (isGone(unit)) knowledge.unsee(mapping.name, key);
   if (isNew) return isSeen && !isGone(unit) ? 'sent' : 'new';
-  return knowledge.backfilling && !isSeen ? 'later' : 'sent';
+  return knowledge.backfilling && !isSeen ? stageOfOlder(knowledge, unit) : 'sent';
 }
 
-const ALREADY_SENT = 'changed after it was sent: what was sent stays, a correction is a new record';
+/** Changed before the older rows have been gone through. */
+function stageOfOlder(knowledge: Knowledge, unit: ActUnit): 'sent' | 'later' {
+  const { mapping, key, loose } = unit;
+  if (!loose) return isWithoutHead(knowledge, unit) ? 'sent' : 'later';
+  if (!knowledge.adopting) return 'later';
+  // The centre has it as it was: this is the difference.
+  knowledge.see(mapping.name, key);
+  return 'sent';
+}
+
+const ALREADY_SENT =
+  'changed after the centre had accepted it: what it has stays, a correction is a new record (a credit note)';
+
+/** New movements that name a head which is not there: no older act will bring them. */
+function isWithoutHead(knowledge: Knowledge, { mapping, key, rows }: ActUnit): boolean {
+  return rows.every(({ op }) => op === 'I') && knowledge.readAct(mapping, key, false).length === 0;
+}
 
 /** Its head was deleted: should the same key come again (SQLite gives numbers out again), it is another act. */
 function isGone({ mapping, rows }: ActUnit): boolean {
@@ -211,8 +283,14 @@ function planRecord(planner: Planner, unit: RecordUnit): void {
   const mutation = row.new ? writeOf(planner, unit, row.new) : removalOf(planner, unit);
   if (row.new) planner.knowledge.see(mapping.name, keyOf(mapping.key, row.new));
   if (!mutation) return;
-  if (mutation.op === 'put' && mapping.shared) planner.plan.creates.push(mutation);
-  else planner.plan.batches.push(batchOf(planner.knowledge, unit, { mutations: [mutation], rows: [row] }));
+  if (mutation.op === 'put' && mapping.shared) {
+    planner.plan.creates.push(mutation);
+    return;
+  }
+  const batch = batchOf(planner.knowledge, unit, { mutations: [mutation], rows: [row], name: row.token });
+  const isOlder = mutation.op === 'put' && row.n === 0 && row.new;
+  const open = isOlder && { act: mapping.name, key: keyOf(mapping.key, isOlder), older: true };
+  planner.plan.batches.push({ ...batch, ...(open ? { open } : {}) });
 }
 
 function writeOf(planner: Planner, unit: RecordUnit, after: Row): Mutation | undefined {
@@ -259,9 +337,9 @@ function removalOf({ knowledge }: Planner, { mapping, row }: RecordUnit): Mutati
 function batchOf(
   knowledge: Knowledge,
   unit: Unit,
-  { mutations, rows }: { mutations: Mutation[]; rows: readonly CapturedRow[] },
+  { mutations, rows, name }: { mutations: Mutation[]; rows: readonly CapturedRow[]; name: string },
 ): PlannedBatch {
-  const batchId = batchIdOf(`${rows[0]?.token ?? ''} ${unit.kind} ${unit.mapping.name}`);
+  const batchId = batchIdOf(`${name} ${unit.kind} ${unit.mapping.name}`);
   const act = unit.mapping.name;
   return { batchId, mutations, act, key: recordIdOf(knowledge, unit), rows: rows.length };
 }

@@ -1,6 +1,7 @@
 import type { CheckReport } from './check.ts';
 import type { InboxEntry } from '../sdk/store.ts';
 import { offenderOf } from './offender.ts';
+import { REFUSED_HINT } from './errors.ts';
 import type { AgentReport, InboxReport } from './look.ts';
 
 /** What the commands show to people; with --json they print the objects themselves. */
@@ -11,9 +12,13 @@ export function printReport(report: AgentReport): string {
     ['branch', report.partition],
     ['database', `${report.database}${report.installed ? '' : ' (not installed)'}`],
     ['gateway', report.gateway],
-    ['agent', report.running ? `running${agent ? `, pid ${agent.pid}, ${agent.state}` : ''}` : 'not running'],
+    ['agent', agentOf(report)],
     ['to push', `${report.captured} rows captured, ${report.queue} batches queued${backfillOf(report)}`],
-    ['inbox', `${inbox.gateway} refused by the gateway, ${inbox.local} refused here`],
+    ...(report.held === null ? [] : [['held', report.held] satisfies [string, string]]),
+    ...(report.headless === 0
+      ? []
+      : [['not sent', headlessText(report.headless)] satisfies [string, string]]),
+    ['inbox', `${inbox.gateway} refused by the gateway, ${inbox.local} refused here${inboxHint(report)}`],
     ...(agent
       ? [['last push', agent.lastPushAt ?? 'none since it was started'] satisfies [string, string]]
       : []),
@@ -24,15 +29,42 @@ export function printReport(report: AgentReport): string {
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
 }
 
-function backfillOf({ agent }: AgentReport): string {
-  return agent?.backfill ? ` (older rows: ${agent.backfill.done} of ${agent.backfill.total})` : '';
+function agentOf({ running, agent }: AgentReport): string {
+  if (!running)
+    return agent ? `not running, last seen ${agent.updatedAt}` : 'not running, has not been run yet';
+  if (!agent) return 'running';
+  const meaning = MEANINGS[agent.state];
+  return `running, pid ${agent.pid}, ${agent.state}${meaning === undefined ? '' : `: ${meaning}`}`;
+}
+
+const MEANINGS: Record<string, string | undefined> = {
+  live: 'connected',
+  snapshot: 'connected, reading what the centre has',
+  offline: 'no connection to the gateway; what is sold is kept here, and it tries again by itself',
+  refused: `${REFUSED_HINT} What is sold is kept here, and it tries again by itself`,
+  waiting_for_database: 'the database file is not there',
+  database_replaced: 'the database file is another one and is opened anew',
+};
+
+function backfillOf({ backfill }: AgentReport): string {
+  return backfill ? ` (older rows: ${backfill.done} of ${backfill.total})` : '';
+}
+
+/** What becomes of movements whose head is not there. */
+export function headlessText(rows: number): string {
+  return `${rows} movements name a head that is not in the database: those from before the agent are not sent`;
+}
+
+function inboxHint({ inbox }: AgentReport): string {
+  return inbox.gateway + inbox.local > 0 ? ': see agent inbox' : '';
 }
 
 /** The head is known only while it runs. */
 function positionOf({ running, agent, version }: AgentReport): string {
   if (version === null) return 'nothing applied yet';
   const head = running ? agent?.head : undefined;
-  return head === null || head === undefined ? `${version}` : `${version} of ${head}`;
+  if (head === null || head === undefined) return `${version}`;
+  return `${version} of ${head}${version === head ? ', nothing left to apply' : ''}`;
 }
 
 export function printInbox({ gateway, local }: InboxReport): string {
@@ -41,7 +73,11 @@ export function printInbox({ gateway, local }: InboxReport): string {
     ({ n, at, act, key, reason, rows, detail }) =>
       `${at}  ${n}  ${reason}  ${act} ${key} (${rows} rows): ${detail}\n`,
   );
-  return [...gateway.map(printEntry), ...here].join('');
+  const hints = [
+    '--retry sends one again as it is in the database now (its batchId or number, or all)',
+    '--dismiss takes one out (its batchId or number)',
+  ];
+  return [...gateway.map(printEntry), ...here, `\n${hints.join('; ')}.\n`].join('');
 }
 
 function printEntry({ batch, outcome, verdict, error, at }: InboxEntry): string {

@@ -1,5 +1,7 @@
 import type { SyncState } from '../sdk/types.ts';
+import { heldReason, OLDER_HELD } from './claim.ts';
 import type { Log } from './log.ts';
+import { RESEND_FAILING } from './resend.ts';
 import type { Session } from './session.ts';
 import { offenderOf } from './offender.ts';
 import type { AgentStatus } from './status.ts';
@@ -9,6 +11,8 @@ import { versionOf, writeStatus } from './status.ts';
 export interface Reporter {
   /** Listens to a session until it is closed. */
   follow(session: Session): void;
+  /** Notes what the store says, before it is closed. */
+  keep(): Promise<void>;
   /** Between sessions: why there is none. */
   wait(state: string): void;
   fault(event: string, error: unknown): void;
@@ -39,6 +43,7 @@ class FileReporter implements Reporter {
   readonly #counts = { applied: 0, refused: 0 };
   readonly #faults = new Map<string, number>();
   #session: Session | undefined;
+  #kept: StoreStatus | undefined;
   #waiting = 'starting';
   #lastPushAt: string | null = null;
   #lastError: string | null = null;
@@ -58,7 +63,7 @@ class FileReporter implements Reporter {
     session.client.on('verdict', ({ outcome, batch, verdict, error }) => {
       this.#lastPushAt = now().toISOString();
       if (this.#lastError?.startsWith(PUSH_FAILING)) this.#lastError = null;
-      const harmless = batch.atomic === false && outcome === 'conflict';
+      const harmless = session.drain.targets.isHarmless(batch.batchId);
       const offender = offenderOf(batch, verdict);
       const details = { batchId: batch.batchId, outcome, code: error?.code, ...offender };
       const as = session.resender.findSuccessor(batch.batchId);
@@ -78,11 +83,17 @@ class FileReporter implements Reporter {
     session.client.on('error', (error) => this.fault('sync_fault', error));
   }
 
+  async keep(): Promise<void> {
+    if (this.#session) this.#kept = await this.#storeOf(this.#session);
+  }
+
   wait(state: string): void {
     const { log, database } = this.#deps;
     if (this.#waiting !== state) log[state === 'stopped' ? 'info' : 'warn'](state, { database });
     this.#session = undefined;
     this.#waiting = state;
+    // Of a file that is gone or replaced nothing is known.
+    if (state !== 'stopped') this.#kept = undefined;
   }
 
   fault(event: string, error: unknown): void {
@@ -114,28 +125,37 @@ class FileReporter implements Reporter {
 
   async status(): Promise<AgentStatus> {
     const session = this.#session;
+    if (session) this.#forgetMended(session);
     const base = {
       pid: process.pid,
       startedAt: this.#startedAt,
       updatedAt: this.#deps.now().toISOString(),
       ...this.#counts,
       lastPushAt: this.#lastPushAt,
-      lastError: this.#lastError,
+      lastError: this.#lastError ?? heldIn(session),
     };
-    if (!session) return { ...base, ...NOTHING, state: this.#waiting };
-    const { queue, inbox, cursor, head } = await session.client.stats();
-    const backfill = session.backfill.state();
-    const { incarnation } = await session.store.identity();
+    if (!session) return { ...base, ...(this.#kept ?? NOTHING), connected: false, state: this.#waiting };
     const { name: state } = session.client.state;
+    const connected = state === 'live' || state === 'snapshot';
+    return { ...base, state, connected, ...(await this.#storeOf(session)) };
+  }
+
+  #forgetMended({ resender, backfill }: Session): void {
+    const isOver = { [RESEND_FAILING]: resender.failing === 0, [OLDER_HELD]: !backfill.isHeld() };
+    for (const [event, over] of Object.entries(isOver))
+      if (over && this.#lastError?.startsWith(event)) this.#lastError = null;
+  }
+
+  async #storeOf({ client, store, ledger, backfill }: Session): Promise<StoreStatus> {
+    const { queue, inbox, cursor, head } = await client.stats();
+    const older = backfill.state();
+    const { incarnation } = await store.identity();
     const version = versionOf(cursor);
     return {
-      ...base,
-      state,
-      connected: state === 'live' || state === 'snapshot',
-      captured: session.ledger.capturedCount(),
+      captured: ledger.capturedCount(),
       queue,
-      backfill: backfill ? { done: backfill.done, total: backfill.total } : null,
-      inbox: { gateway: inbox, local: session.ledger.refusedCount() },
+      backfill: older ? { done: older.done, total: older.total } : null,
+      inbox: { gateway: inbox, local: ledger.refusedCount() },
       version,
       head: head === null ? version : Math.max(head, version ?? 0),
       cursor,
@@ -146,14 +166,14 @@ class FileReporter implements Reporter {
   #tellState(state: SyncState): void {
     const { log } = this.#deps;
     if (state.name === 'live' && state.attempt >= 0) this.#tellOnce('live', { head: state.head });
-    else if (state.name === 'offline')
+    else if (state.name === 'offline') {
+      this.#lastError = `offline: ${state.lastError ?? 'no connection'}`;
       log.warn('offline', { retryInMs: Math.round(state.retryInMs), reason: state.lastError });
-    else if (state.name === 'refused')
-      log.error('refused', {
-        code: state.code,
-        message: state.message,
-        retryInMs: Math.round(state.retryInMs),
-      });
+    } else if (state.name === 'refused') {
+      const { code, message, retryInMs } = state;
+      this.#lastError = `refused: ${code}${message === undefined ? '' : ` (${message})`}`;
+      log.error('refused', { code, message, retryInMs: Math.round(retryInMs) });
+    }
     if (state.name !== 'live') this.#told = state.name;
   }
 
@@ -173,8 +193,17 @@ class FileReporter implements Reporter {
   }
 }
 
-const NOTHING = {
-  connected: false,
+function heldIn(session: Session | undefined): string | null {
+  const reason = session?.backfill.isHeld() ? heldReason(session.ledger) : undefined;
+  return reason === undefined ? null : `${OLDER_HELD}: ${reason}`;
+}
+
+type StoreStatus = Pick<
+  AgentStatus,
+  'captured' | 'queue' | 'backfill' | 'inbox' | 'version' | 'head' | 'cursor' | 'identity'
+>;
+
+const NOTHING: StoreStatus = {
   captured: 0,
   queue: 0,
   backfill: null,

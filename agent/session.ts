@@ -8,6 +8,7 @@ import type { EngineOptions, SyncClient, TokenSource } from '../sdk/types.ts';
 import type { Backfill } from './backfill.ts';
 import { createBackfill } from './backfill.ts';
 import { findSchemaFaults, install } from './capture.ts';
+import { claimOf } from './claim.ts';
 import type { AgentConfig } from './config.ts';
 import { fileIdentity, inTransaction, openErp } from './database.ts';
 import type { DownTargets } from './down.ts';
@@ -15,6 +16,7 @@ import { createDownTargets } from './down.ts';
 import type { Drain } from './drain.ts';
 import { AgentError, EXIT } from './errors.ts';
 import type { Ledger } from './ledger.ts';
+import { findHeadless } from './headless.ts';
 import { createLedger } from './ledger.ts';
 import type { Resender } from './resend.ts';
 import { createResender } from './resend.ts';
@@ -41,6 +43,8 @@ export interface SessionDeps {
   engine?: EngineOptions;
   guard?: boolean;
   now?: () => Date;
+  /** Told what could not be done and is tried again later. */
+  onFault?: (event: string, error: unknown) => void;
 }
 
 /** Opens the database, installs or repairs the capture, opens the store. Does not connect yet. */
@@ -53,7 +57,7 @@ export async function openSession(deps: SessionDeps): Promise<Session> {
     const ledger = createLedger(database);
     const backfill = createBackfill(database, config.mapping, ledger);
     const { mapping, partition } = config;
-    const resender = createResender({ database, ledger, mapping, partition });
+    const resender = createResender({ database, ledger, mapping, partition, onFault: deps.onFault });
     const given = { database, ledger, resender, mapping, partition, now, ...guardOf(deps) };
     const targets = createDownTargets(given);
     const store = await openStore(deps, database, targets);
@@ -94,21 +98,31 @@ export function prepareDatabase(
   inTransaction(database, () => {
     const { fresh, triggers } = install(database, mapping);
     const ledger = createLedger(database);
-    const branch = ledger.findMeta('partition');
-    if (branch !== undefined && branch !== partition)
-      throw new AgentError(
-        EXIT.configuration,
-        `The database ${config.database} belongs to the branch ${branch}, the configuration says ${partition}.`,
-      );
+    const foreign = findForeignBranch(ledger, config);
+    if (foreign !== undefined) throw new AgentError(EXIT.configuration, foreign);
     if (fresh) {
       ledger.setMeta('partition', partition);
       ledger.setMeta('installId', randomUUID());
     }
+    // It may be allowed by now.
+    if (claimOf(ledger) === 'refused') ledger.setMeta('claim', 'due');
     // Triggers that were missing have missed something: everything not seen yet is queued.
     if (triggers > 0 && config.backfill) createBackfill(database, mapping, ledger).restart();
+    if (fresh && config.backfill)
+      for (const fault of findHeadless(database, mapping)) log.warn('movements_without_head', { ...fault });
     if (fresh) log.info('installed', { triggers, backfill: config.backfill });
     else if (triggers > 0) log.warn('triggers_repaired', { triggers, backfill: config.backfill });
   });
+}
+
+/** What is to be said when the database was installed for another branch. */
+export function findForeignBranch(
+  ledger: Pick<Ledger, 'findMeta'>,
+  { database, partition }: Pick<AgentConfig, 'database' | 'partition'>,
+): string | undefined {
+  const branch = ledger.findMeta('partition');
+  if (branch === undefined || branch === partition) return undefined;
+  return `The database ${database} belongs to the branch ${branch}, the configuration says ${partition}.`;
 }
 
 function guardOf({ guard }: SessionDeps): { guard?: boolean } {

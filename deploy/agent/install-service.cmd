@@ -27,6 +27,7 @@ rem Ctrl+C first (SIGINT in Node), with ten seconds to end.
 nssm set %SERVICE% AppStopMethodConsole 10000
 nssm set %SERVICE% AppExit Default Restart
 nssm set %SERVICE% AppExit 0 Exit
+nssm set %SERVICE% AppExit 2 Exit
 nssm set %SERVICE% AppExit 77 Exit
 nssm set %SERVICE% AppExit 78 Exit
 if not exist "%~2\logs" mkdir "%~2\logs"
