@@ -18,7 +18,7 @@ export interface CentreOptions {
   clientSecret: string;
 }
 
-/** Opens a subscriber of every branch's invoices and stock, with nothing but a memory store. */
+/** Opens a subscriber of every branch's invoices, stock and orders, with nothing but a memory store. */
 export async function openCentre(options: CentreOptions): Promise<Centre> {
   const { url, clientId, clientSecret } = options;
   const tokens = createMachineSession({ baseUrl: url, clientId, clientSecret });
@@ -26,7 +26,7 @@ export async function openCentre(options: CentreOptions): Promise<Centre> {
     url,
     tokens,
     store: createMemoryStore(),
-    subscribe: [{ collection: 'fatura' }, { collection: 'stoku' }],
+    subscribe: [{ collection: 'fatura' }, { collection: 'stoku' }, { collection: 'porosia' }],
     app: { name: 'demo-centre', version: '1' },
     backoff: { baseMs: 100, capMs: 1_000 },
   });
@@ -68,6 +68,7 @@ async function readFigures(replica: Replica, partition: string): Promise<Figures
     total: '0',
     lineTotal: '0',
     stock: new Map(),
+    orders: new Map(),
   };
   for await (const { data } of replica.iterate('fatura', { partition })) {
     const fatura = data as unknown as Fatura;
@@ -81,6 +82,9 @@ async function readFigures(replica: Replica, partition: string): Promise<Figures
   }
   for await (const { data } of replica.iterate('stoku', { partition })) {
     figures.stock.set(String(data['sku']), Number(data['quantity']));
+  }
+  for await (const { data } of replica.iterate('porosia', { partition })) {
+    figures.orders.set(String(data['number']), String(data['status']));
   }
   return figures;
 }

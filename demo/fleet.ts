@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { startProgram } from './program.ts';
 import type { Program } from './program.ts';
 import { createErp } from './retail/erp.ts';
 import type { LoadedBranch } from './retail/load.ts';
+import { stockUp } from './retail/opening.ts';
 
 /** One branch as it runs: its books, its till and its agent, the two as processes of their own. */
 export interface BranchRun {
@@ -22,7 +23,11 @@ export interface BranchRun {
   startAgent(): void;
   /** SIGKILL; it is started again after `downMs`. */
   killAgent(downMs: number): Promise<void>;
-  killTill(downMs: number): Promise<void>;
+  /** False: there is nothing left to sell. */
+  killTill(downMs: number): Promise<boolean>;
+  /** The last invoice waits until `letEnd`. */
+  holdOpen(): void;
+  letEnd(): void;
   close(): Promise<void>;
 }
 
@@ -35,13 +40,17 @@ export interface BranchOptions {
 
 /** Builds the branch's database and files below the work folder; nothing runs yet. */
 export async function createBranchRun(options: BranchOptions): Promise<BranchRun> {
-  const { branch, invoices } = options.branch;
+  const { branch, invoices, opening, orders } = options.branch;
   const folder = join(options.workDir, branch.slug);
   mkdirSync(folder, { recursive: true });
   const databasePath = join(folder, 'erp.db');
-  createErp(databasePath).close();
+  const erp = createErp(databasePath);
+  stockUp(erp, opening, dayBefore(invoices));
+  erp.close();
   const invoicesPath = join(folder, 'invoices.ndjson');
-  await writeInvoices(invoicesPath, invoices);
+  await writeLines(invoicesPath, invoices);
+  const ordersPath = join(folder, 'orders.ndjson');
+  await writeLines(ordersPath, orders);
   const configPath = writeAgentConfig(folder, options);
   return runBranch({
     slug: branch.slug,
@@ -49,6 +58,7 @@ export async function createBranchRun(options: BranchOptions): Promise<BranchRun
     folder,
     databasePath,
     invoicesPath,
+    ordersPath,
     configPath,
   });
 }
@@ -59,11 +69,13 @@ interface Places {
   folder: string;
   databasePath: string;
   invoicesPath: string;
+  ordersPath: string;
   configPath: string;
 }
 
 function runBranch(places: Places): BranchRun {
   let sold = 0;
+  const holdPath = join(places.folder, 'hold-open');
   let settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
   const soldOut = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
   // a till that fails before anybody waits for it is still reported to whoever waits later
@@ -74,7 +86,7 @@ function runBranch(places: Places): BranchRun {
   });
   let pace: string[] = [];
   const till = createKept(() => {
-    const args = [places.databasePath, places.invoicesPath, ...pace];
+    const args = [places.databasePath, places.invoicesPath, places.ordersPath, holdPath, ...pace];
     const program = startProgram({
       name: 'demo/branch-process',
       args,
@@ -102,8 +114,12 @@ function runBranch(places: Places): BranchRun {
     },
     killAgent: (downMs) => agent.kill(downMs),
     killTill: async (downMs) => {
-      if (sold < places.total) await till.kill(downMs);
+      if (sold >= places.total) return false;
+      await till.kill(downMs);
+      return true;
     },
+    holdOpen: () => writeFileSync(holdPath, ''),
+    letEnd: () => rmSync(holdPath, { force: true }),
     async close() {
       await till.close('SIGKILL');
       await agent.close('SIGTERM');
@@ -136,9 +152,14 @@ function createKept(start: () => Program): {
   };
 }
 
-async function writeInvoices(path: string, invoices: readonly unknown[]): Promise<void> {
+function dayBefore([first]: LoadedBranch['invoices']): string {
+  const day = 24 * 60 * 60 * 1_000;
+  return new Date((first ? Date.parse(first.date) : Date.now()) - day).toISOString();
+}
+
+async function writeLines(path: string, values: readonly unknown[]): Promise<void> {
   const file = createWriteStream(path);
-  for (const invoice of invoices) if (!file.write(`${JSON.stringify(invoice)}\n`)) await once(file, 'drain');
+  for (const value of values) if (!file.write(`${JSON.stringify(value)}\n`)) await once(file, 'drain');
   file.end();
   await once(file, 'finish');
 }

@@ -8,6 +8,7 @@ import { parseOptions } from './options.ts';
 import type { DemoOptions } from './options.ts';
 import { figuresJson, formatOutcomes } from './report.ts';
 import { RetailInputError } from './retail/input-error.ts';
+import { openShop } from './retail/load.ts';
 import type { LoadedRetail } from './retail/load.ts';
 import type { RefusedRow } from './retail/read.ts';
 import { runDemo } from './run.ts';
@@ -34,12 +35,12 @@ async function main(): Promise<number> {
   try {
     const outcome = await runDemo({
       options,
-      branches: loaded.branches,
+      branches: loaded.branches.map((branch, i) => openShop(branch, options.seed + 1_000 * i)),
       workDir,
       screen,
       signal: interrupted.signal,
+      onOutcome: (known) => report(options, known, loaded, refused),
     });
-    report(options, outcome, loaded, refused);
     return outcome.ok ? 0 : 1;
   } finally {
     if (options.keep) screen.line(`The work folder is kept: ${workDir}`);
@@ -63,6 +64,8 @@ async function read(
   });
   const { rows, accepted } = loaded.summary;
   screen.line(`${rows} rows: ${accepted} accepted, ${refused.length} refused`);
+  if (options.limit !== undefined)
+    screen.line(`Each branch sells at most ${options.limit} of its invoices (--limit).`);
   for (const row of refused.slice(0, SHOWN_ROWS)) {
     screen.line(`  refused ${row.file}:${row.line} ${row.reason}  ${row.text}`);
   }
@@ -85,6 +88,7 @@ function report(
   const lines = [
     '',
     formatOutcomes(outcome.branches),
+    'CSV: the invoices as the files have them; stock: the opening stock, less what they sold; orders as planned.',
     ...(options.chaos ? [`Survived: ${mishaps.join(', ')} (seed ${options.seed})`] : []),
     `Refused rows: ${refused.length}`,
     outcome.ok

@@ -36,14 +36,14 @@ export function parseOptions(argv: readonly string[], defaultInput: string): Dem
       'repeats the same pauses and the same chaos (default: another one each time)',
       count(0),
     )
-    .option('--limit <n>', 'at most n invoices a branch', count(1))
+    .option('--limit <n>', 'at most n invoices in each branch', count(1))
     .option(
       '--chaos',
-      'kill the gateway, PostgreSQL, agents and tills; cut connections; deliver twice',
+      'kill the gateway, PostgreSQL, agents and tills; cut connections; deliver twice: each at least once',
       false,
     )
     .option('--port <n>', 'port of the gateway, when it is free', count(0), 8300)
-    .option('--stay', 'keep the gateway running afterwards, to look around', false)
+    .option('--stay', 'print the outcome, then keep the gateway running until Ctrl-C, to look around', false)
     .option('--keep', 'keep the work folder with the databases and logs', false)
     .option('--json', 'print the outcome as one JSON object', false)
     .addHelpText(

@@ -25,7 +25,12 @@ export interface BadNetworkOptions {
 export async function startBadNetwork(options: BadNetworkOptions): Promise<BadNetwork> {
   const open = new Set<Socket>();
   let doubled = 0;
-  const onDoubled = (): void => void (doubled += 1);
+  // the first one always, so that it has happened however few there are
+  const doubles = (): boolean => {
+    const isDoubled = options.random() < options.doubleShare || doubled === 0;
+    if (isDoubled) doubled += 1;
+    return isDoubled;
+  };
   const server = createServer((client) => {
     const upstream = connect(options.targetPort, '127.0.0.1');
     open.add(client);
@@ -35,7 +40,7 @@ export async function startBadNetwork(options: BadNetworkOptions): Promise<BadNe
       upstream.destroy();
     };
     for (const socket of [client, upstream]) socket.on('error', end).on('close', end).setNoDelay(true);
-    const repeat = createRepeater(options, onDoubled);
+    const repeat = createRepeater(doubles);
     client.on('data', (chunk) => repeat(chunk).forEach((piece) => upstream.write(piece)));
     upstream.pipe(client);
   });
@@ -61,7 +66,7 @@ const TEXT_FRAME = 0x81;
 const MAX_FRAME = 4 * 1024 * 1024;
 
 /** Reads one direction of a connection; after the HTTP upgrade, text frames that push a batch are sometimes repeated. */
-function createRepeater(options: BadNetworkOptions, onDoubled: () => void): (chunk: Buffer) => Buffer[] {
+function createRepeater(doubles: () => boolean): (chunk: Buffer) => Buffer[] {
   let upgraded = false;
   let buffer: Buffer = Buffer.alloc(0);
   return (chunk) => {
@@ -88,9 +93,8 @@ function createRepeater(options: BadNetworkOptions, onDoubled: () => void): (chu
       const frame = buffer.subarray(0, length);
       buffer = buffer.subarray(length);
       pieces.push(frame);
-      if (isPush(frame) && options.random() < options.doubleShare) {
+      if (isPush(frame) && doubles()) {
         pieces.push(frame);
-        onDoubled();
       }
     }
     return pieces;

@@ -46,12 +46,15 @@ export function formatOutcomes(outcomes: readonly BranchOutcome[]): string {
   return `${formatFigures(rows)}${differences.length > 0 ? `\n${formatDifferences(differences)}` : ''}`;
 }
 
-/** A figure as JSON: the stock as its number of codes and units. */
+/** A figure as JSON: the stock as its number of codes and units, the orders as their number in each state. */
 export function figuresJson(figures: Figures): Record<string, unknown> {
-  const { stock, ...rest } = figures;
+  const { stock, orders, ...rest } = figures;
+  const states: Record<string, number> = {};
+  for (const state of orders.values()) states[state] = (states[state] ?? 0) + 1;
   return {
     ...rest,
     skus: stock.size,
+    orders: states,
     units: [...stock.values()].reduce((sum, quantity) => sum + quantity, 0),
   };
 }

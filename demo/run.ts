@@ -14,6 +14,7 @@ import type { BadNetwork } from './proxy.ts';
 import { createRandom } from './random.ts';
 import { reconcileBranch } from './report.ts';
 import type { BranchOutcome } from './report.ts';
+import { compareFigures } from './retail/expected.ts';
 import type { LoadedBranch } from './retail/load.ts';
 import type { Screen } from './screen.ts';
 
@@ -32,10 +33,13 @@ export interface RunOptions {
   workDir: string;
   screen: Screen;
   signal: AbortSignal;
+  /** Hears the outcome when it is known; with `stay` that is long before the end. */
+  onOutcome: (outcome: DemoOutcome) => void;
 }
 
 /** Without any progress at the centre for so long, what has not arrived will not. */
 const STALLED_MS = 45_000;
+const ASK_MS = 250;
 const ACCOUNT = { username: 'demo', email: 'demo@example.com', password: 'demo-shops-sell-well' };
 
 /** Runs the main job once: gateway, branches and agents, selling, and the reckoning at the end. */
@@ -57,14 +61,17 @@ export async function runDemo(run: RunOptions): Promise<DemoOutcome> {
     const centreAt = await admit(gateway, place.url);
     const centre = await openCentre(centreAt);
     closing.push(() => centre.close());
-    const chaos = network && startDemoChaos({ gateway, network, fleet, seed: options.seed, screen });
-    const fault = await sellAndSettle(run, fleet, centre, chaos);
-    const mishaps = chaos ? { ...chaos.counts, 'message doubled': network.doubled } : {};
+    let chaos: Chaos | undefined;
+    const start = network && ((): Chaos => (chaos = startDemoChaos({ gateway, network, fleet, run })));
+    const fault = await sellAndSettle(run, fleet, centre, start);
+    const mishaps = chaos && network ? { ...chaos.counts, 'message doubled': network.doubled } : {};
     const outcome = { mishaps, ...(await reckon(run, fleet, { ...centreAt, url: gateway.url })), ...fault };
     screen.settle();
-    if (options.stay) await stay(run, gateway);
     const seconds = (performance.now() - started) / 1_000;
-    return { ...outcome, ok: outcome.ok && fault.fault === undefined, seconds };
+    const whole = { ...outcome, ok: outcome.ok && fault.fault === undefined, seconds };
+    run.onOutcome(whole);
+    if (options.stay) await stay(run, gateway);
+    return whole;
   } finally {
     for (const close of closing.reverse()) await close();
   }
@@ -89,7 +96,10 @@ async function createFleet(
     const { slug, name } = branch.branch;
     const credentials = await registerClient(keys, name, [slug, '*:read']);
     fleet.push(await createBranchRun({ workDir: run.workDir, gatewayUrl: place.url, credentials, branch }));
-    run.screen.line(`  branch ${slug}: ${branch.invoices.length} invoices to sell`);
+    run.screen.line(
+      `  branch ${slug}: ${branch.invoices.length} invoices to sell, ${branch.opening.length} products in stock, ` +
+        `${branch.expected.orders.size} orders to place`,
+    );
   }
   return fleet;
 }
@@ -98,22 +108,26 @@ function startDemoChaos(parts: {
   gateway: DemoGateway;
   network: BadNetwork;
   fleet: BranchRun[];
-  seed: number;
-  screen: Screen;
+  run: RunOptions;
 }): Chaos {
-  const { gateway, network, fleet, screen } = parts;
-  const random = createRandom(parts.seed);
+  const { gateway, network, fleet, run } = parts;
+  const random = createRandom(run.options.seed);
   const anyBranch = (): BranchRun | undefined => fleet[Math.floor(random() * fleet.length)];
   const mishaps: Mishap[] = [
-    { name: 'gateway killed', run: () => gateway.kill(random() * 1_000) },
-    { name: 'PostgreSQL killed', run: () => Promise.resolve(void gateway.killPostgres()) },
-    { name: 'agent killed', run: async () => anyBranch()?.killAgent(random() * 1_000) },
-    { name: 'till killed', run: async () => anyBranch()?.killTill(random() * 500) },
-    { name: 'connections cut', run: () => Promise.resolve(void network.cut()) },
+    { name: 'gateway killed', run: () => done(gateway.kill(random() * 1_000)) },
+    { name: 'PostgreSQL killed', run: () => Promise.resolve(gateway.killPostgres()) },
+    { name: 'agent killed', run: () => done(anyBranch()?.killAgent(random() * 1_000)) },
+    { name: 'till killed', run: async () => (await anyBranch()?.killTill(random() * 500)) === true },
+    { name: 'connections cut', run: () => Promise.resolve(network.cut() > 0) },
   ];
   return startChaos(mishaps, random, (name) =>
-    screen.line(`  ${new Date().toISOString().slice(11, 19)}  ${name}`),
+    run.screen.line(`  ${new Date().toISOString().slice(11, 19)}  ${name}`),
   );
+}
+
+async function done(work: Promise<void> | undefined): Promise<boolean> {
+  await work;
+  return work !== undefined;
 }
 
 /** Sells everything, then waits until the centre has it or has stopped moving. Returns what went wrong. */
@@ -121,14 +135,18 @@ async function sellAndSettle(
   run: RunOptions,
   fleet: BranchRun[],
   centre: Centre,
-  chaos: Chaos | undefined,
+  startChaos: (() => Chaos) | undefined,
 ): Promise<{ fault?: string }> {
   const { options, signal } = run;
-  fleet.forEach((branch, i) => {
-    branch.startAgent();
-    branch.startSelling(options.pace, options.seed + i);
-  });
-  const selling = Promise.all(fleet.map((branch) => branch.soldOut)).then(
+  fleet.forEach((branch) => branch.startAgent());
+  const stocked = await follow({ run, fleet, centre, until: stockUp(run, centre) });
+  if (stocked !== '') return { fault: stocked };
+  const chaos = startChaos?.();
+  // what is killed at a till that has sold out is nothing
+  if (chaos) fleet.forEach((branch) => branch.holdOpen());
+  fleet.forEach((branch, i) => branch.startSelling(options.pace, options.seed + i));
+  const held = chaos?.everyKind.then(() => fleet.forEach((branch) => branch.letEnd()));
+  const selling = Promise.all([...fleet.map((branch) => branch.soldOut), held]).then(
     () => 'sold out',
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
@@ -159,18 +177,52 @@ async function follow(watch: {
   }
 }
 
-/** Waits until every invoice is at the centre; says how many are missing when nothing has moved for long. */
+/** Waits until the opening stock of every branch is at the centre. */
+function stockUp(run: RunOptions, centre: Centre): Promise<string> {
+  return untilCentre(run, centre, {
+    what: 'the opening stock has not arrived',
+    holds: async () => {
+      for (const { branch, opening } of run.branches) {
+        const { stock } = await centre.figures(branch.slug);
+        if (opening.some(({ sku, quantity }) => stock.get(sku) !== quantity)) return false;
+      }
+      return true;
+    },
+  });
+}
+
+/** Waits until the centre has everything. What is still different in the end, the reckoning shows. */
 async function settle(run: RunOptions, fleet: BranchRun[], centre: Centre): Promise<string> {
   const total = fleet.reduce((sum, branch) => sum + branch.total, 0);
+  const fault = await untilCentre(run, centre, {
+    what: 'what was sold has not arrived',
+    holds: async () => {
+      if ((await centre.invoices()) < total) return false;
+      for (const { branch, expected } of run.branches) {
+        if (compareFigures(expected, await centre.figures(branch.slug)).length > 0) return false;
+      }
+      return true;
+    },
+  });
+  const missing = total - (await centre.invoices());
+  return missing > 0 && fault !== '' ? `${missing} invoices have not arrived` : fault;
+}
+
+/** Resolves with nothing when it holds, or says what is missing when the centre has not moved for long. */
+async function untilCentre(
+  run: RunOptions,
+  centre: Centre,
+  { what, holds }: { what: string; holds: () => Promise<boolean> },
+): Promise<string> {
   let movedAt = performance.now();
-  let last = -1;
+  let last = '';
   while (!run.signal.aborted) {
-    const invoices = await centre.invoices();
-    if (invoices >= total) return '';
-    if (invoices !== last) movedAt = performance.now();
-    last = invoices;
-    if (performance.now() - movedAt > STALLED_MS) return `${total - invoices} invoices have not arrived`;
-    await sleep(100);
+    if (await holds()) return '';
+    const now = stateOf(centre);
+    if (now !== last) movedAt = performance.now();
+    last = now;
+    if (performance.now() - movedAt > STALLED_MS) return what;
+    await sleep(ASK_MS);
   }
   return 'interrupted';
 }
@@ -201,6 +253,8 @@ async function reckon(
 }
 
 async function stay(run: RunOptions, gateway: DemoGateway): Promise<void> {
-  run.screen.line(`The gateway stays at ${gateway.url} until Ctrl-C.`);
+  run.screen.line(
+    `Stays until Ctrl-C: ${gateway.url}   (user ${ACCOUNT.username}, password ${ACCOUNT.password})`,
+  );
   while (!run.signal.aborted) await sleep(200);
 }

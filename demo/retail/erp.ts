@@ -67,6 +67,8 @@ const STATEMENTS = {
   upsertProduct: `INSERT INTO products (sku, name, unit_price) VALUES (?, ?, ?)
     ON CONFLICT (sku) DO UPDATE SET name = excluded.name, unit_price = excluded.unit_price
     WHERE products.unit_price IS NULL AND excluded.unit_price IS NOT NULL`,
+  insertOrder: 'INSERT INTO orders (number, status) VALUES (?, ?) ON CONFLICT (number) DO NOTHING',
+  moveOrder: 'UPDATE orders SET status = ? WHERE number = ? AND status = ?',
   moveStock: `INSERT INTO stock (sku, quantity) VALUES (?, ?)
     ON CONFLICT (sku) DO UPDATE SET quantity = quantity + excluded.quantity`,
 } as const;

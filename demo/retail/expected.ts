@@ -13,8 +13,10 @@ export interface Figures {
   total: string;
   /** Sum of quantity × price over all lines. */
   lineTotal: string;
-  /** Quantity per stock code; what is sold makes it negative. */
+  /** Quantity per stock code; what is sold makes it less. */
   stock: Map<string, number>;
+  /** State per number of an order. */
+  orders: Map<string, string>;
 }
 
 export interface Expectation {
@@ -68,11 +70,16 @@ export function readErpFigures(database: DatabaseSyncInstance): Figures {
     sku: string;
     quantity: number;
   }[];
+  const orders = database.prepare('SELECT number, status FROM orders').all() as {
+    number: string;
+    status: string;
+  }[];
   return {
     ...counts,
     total: sumDecimals(totals.map(({ total }) => total)),
     lineTotal: sumDecimals(prices.map(({ price, units }) => multiplyDecimal(String(units), price))),
     stock: new Map(stock.map(({ sku, quantity }) => [sku, quantity])),
+    orders: new Map(orders.map(({ number, status }) => [number, status])),
   };
 }
 
@@ -102,15 +109,23 @@ export function compareFigures(expected: Figures, actual: Figures): Difference[]
   const totals = (['total', 'lineTotal'] as const)
     .filter((figure) => compareDecimal(expected[figure], actual[figure]) !== 0)
     .map((figure) => ({ figure, expected: expected[figure], actual: actual[figure] }));
-  const skus = [...new Set([...expected.stock.keys(), ...actual.stock.keys()])].sort();
-  const stock = skus
-    .filter((sku) => expected.stock.get(sku) !== actual.stock.get(sku))
-    .map((sku) => ({
-      figure: `stock ${sku}`,
-      expected: shown(expected.stock.get(sku)),
-      actual: shown(actual.stock.get(sku)),
+  const stock = compareEach('stock', expected.stock, actual.stock);
+  return [...counts, ...totals, ...stock, ...compareEach('order', expected.orders, actual.orders)];
+}
+
+function compareEach<T extends number | string>(
+  name: string,
+  expected: ReadonlyMap<string, T>,
+  actual: ReadonlyMap<string, T>,
+): Difference[] {
+  return [...new Set([...expected.keys(), ...actual.keys()])]
+    .sort()
+    .filter((key) => expected.get(key) !== actual.get(key))
+    .map((key) => ({
+      figure: `${name} ${key}`,
+      expected: shown(expected.get(key)),
+      actual: shown(actual.get(key)),
     }));
-  return [...counts, ...totals, ...stock];
 }
 
 /** Net units over all stock codes. */
@@ -145,6 +160,7 @@ function addUp(countries: [name: string, sums: CountrySums][]): Figures {
     total,
     lineTotal: total,
     stock,
+    orders: new Map(),
   };
 }
 
@@ -152,6 +168,6 @@ function sumDecimals(values: string[]): string {
   return values.reduce(addDecimal, '0.00');
 }
 
-function shown(value: number | undefined): string {
+function shown(value: number | string | undefined): string {
   return value === undefined ? '(none)' : String(value);
 }

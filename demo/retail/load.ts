@@ -1,5 +1,9 @@
 import { createExpectation, type Figures } from './expected.ts';
 import { createInvoiceCollector, type BranchInvoices } from './invoices.ts';
+import { addOpening, planOpeningStock } from './opening.ts';
+import type { OpeningStock } from './opening.ts';
+import { planOrders, stateOfOrders } from './orders.ts';
+import type { OrderStep } from './orders.ts';
 import { readRetailCsv, type ReadSummary, type RefusedRow } from './read.ts';
 
 export interface LoadOptions {
@@ -12,6 +16,17 @@ export interface LoadOptions {
 /** A branch, its invoices in selling order, and the figures it must reach, added up from the rows alone. */
 export interface LoadedBranch extends BranchInvoices {
   expected: Figures;
+  opening: OpeningStock[];
+  orders: OrderStep[];
+}
+
+/** Opening stock and orders belong to the shop, not to the files: made up, and added to what must be reached. */
+export function openShop(loaded: LoadedBranch, seed: number): LoadedBranch {
+  const { invoices, expected } = loaded;
+  const opening = planOpeningStock(invoices, seed);
+  const orders = planOrders(invoices.length, seed + 1);
+  const stock = addOpening(expected.stock, opening);
+  return { ...loaded, opening, orders, expected: { ...expected, stock, orders: stateOfOrders(orders) } };
 }
 
 export interface LoadedRetail {
@@ -33,7 +48,12 @@ export async function loadRetail({ files, branches, onRefused }: LoadOptions): P
   });
   const divided = collector.divide(branches);
   return {
-    branches: divided.map((each) => ({ ...each, expected: expectation.figures(each.branch) })),
+    branches: divided.map((each) => ({
+      ...each,
+      expected: expectation.figures(each.branch),
+      opening: [],
+      orders: [],
+    })),
     summary,
   };
 }

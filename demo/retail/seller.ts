@@ -2,6 +2,8 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { createRandom } from '../random.ts';
 import { nextUnsold, sellInvoice, type Erp } from './erp.ts';
 import type { RetailInvoice } from './invoices.ts';
+import { takeStep } from './orders.ts';
+import type { OrderStep } from './orders.ts';
 
 export interface SellOptions {
   erp: Erp;
@@ -11,6 +13,10 @@ export interface SellOptions {
   perSecond: number;
   /** The same seed gives the same pauses. */
   seed: number;
+  /** Taken when their number of invoices is in the books. */
+  orders?: readonly OrderStep[];
+  /** The last invoice waits for it. */
+  mayEnd?: () => boolean;
   onProgress?: (progress: SellProgress) => void;
   signal?: AbortSignal;
 }
@@ -31,6 +37,8 @@ export interface SellResult {
   left: number;
 }
 
+/** How often the last invoice asks whether it may be sold. */
+const ASK_MS = 50;
 /** Without pauses other work of the process gets its turn after this time. */
 const TURN_MS = 20;
 
@@ -42,17 +50,36 @@ export async function sellInvoices(options: SellOptions): Promise<SellResult> {
   const { erp, invoices, onProgress } = options;
   const pause = createPauses(options);
   const start = nextUnsold(erp, invoices);
+  const order = createOrderBook(options);
+  order(start);
   let index = start;
   let sold = 0;
   while (index < invoices.length && !options.signal?.aborted) {
     const invoice = invoices[index];
     if (!invoice) break;
+    if (index === invoices.length - 1) await untilMayEnd(options);
     if (sellInvoice(erp, invoice)) sold += 1;
     index += 1;
+    order(index);
     onProgress?.({ sold: index, total: invoices.length, invoice });
     await pause();
   }
   return { sold, soldBefore: index - sold, left: invoices.length - index };
+}
+
+/** Takes the steps that are due when so many invoices are sold. After a kill the first call takes all of before again. */
+function createOrderBook({ erp, orders = [] }: SellOptions): (sold: number) => void {
+  let next = 0;
+  return (sold) => {
+    for (let step = orders[next]; step && step.after <= sold; step = orders[next]) {
+      takeStep(erp, step);
+      next += 1;
+    }
+  };
+}
+
+async function untilMayEnd({ mayEnd = () => true, signal }: SellOptions): Promise<void> {
+  while (!mayEnd() && !signal?.aborted) await sleep(ASK_MS);
 }
 
 function createPauses({ perSecond, seed, signal }: SellOptions): () => Promise<void> {

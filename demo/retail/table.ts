@@ -30,7 +30,7 @@ export function formatTable(heading: readonly string[], rows: readonly (readonly
 /** One line a branch and source: counts, total and stock. */
 export function formatFigures(rows: readonly FiguresRow[]): string {
   return formatTable(
-    ['branch', 'source', 'invoices', 'credits', 'lines', 'total', 'skus', 'units'],
+    ['branch', 'source', 'invoices', 'credits', 'lines', 'total', 'skus', 'units', 'orders'],
     rows.map(({ branch, source, figures }) => [
       branch,
       source,
@@ -40,6 +40,7 @@ export function formatFigures(rows: readonly FiguresRow[]): string {
       figures.total,
       String(figures.stock.size),
       String(countUnits(figures)),
+      String(figures.orders.size),
     ]),
   );
 }
