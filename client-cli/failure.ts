@@ -1,3 +1,4 @@
+import type { InputFault } from '../protocol/errors.ts';
 import { ApiError, ConnectRefused, SluiceError } from '../sdk/index.ts';
 
 /** How the process ends; docs/CLI.md says the same. 69 and 77 are those of sysexits.h. */
@@ -10,6 +11,8 @@ export class CliError extends Error {
   readonly exitCode: ExitCode;
   readonly code: string;
   readonly hint: string | undefined;
+  /** What is wrong with what was sent, one by one. */
+  faults: readonly InputFault[] = [];
 
   constructor(exitCode: ExitCode, code: string, message: string, hint?: string) {
     super(message);
@@ -25,13 +28,14 @@ export const HINTS = {
   silent: 'Somebody listens there but does not answer: look at the log of the gateway and at /health/ready.',
   login: 'Log in first: npm run sluice -- login',
   verify: 'Verify it first: npm run sluice -- verify',
+  browser: 'Log in in the browser: npm run sluice -- login --device',
   rights: 'Ask an administrator for the right: npm run sluice -- admin users grant --help',
   adminKey:
     'Give the admin key with --admin-key-file or SLUICE_ADMIN_KEY, or run this beside the gateway (DATA_DIR).',
 } as const;
 
-export function usageError(message: string): CliError {
-  return new CliError(EXIT.usage, 'usage', message);
+export function usageError(message: string, hint?: string): CliError {
+  return new CliError(EXIT.usage, 'usage', message, hint);
 }
 
 /** Reads whatever was thrown. The message never contains what was sent. */
@@ -48,6 +52,7 @@ export function toFailure(error: unknown): CliError {
 export function fromCode(code: string, message: string): CliError {
   if (NOT_LOGGED_IN.has(code)) return new CliError(EXIT.forbidden, code, message, HINTS.login);
   if (code === 'email_not_verified') return new CliError(EXIT.forbidden, code, message, HINTS.verify);
+  if (code === 'mfa_required') return new CliError(EXIT.forbidden, code, message, HINTS.browser);
   if (code === 'invalid_credentials') return new CliError(EXIT.forbidden, code, message);
   if (code.startsWith('forbidden')) return new CliError(EXIT.forbidden, code, message, HINTS.rights);
   return new CliError(EXIT.failed, code, message);
@@ -63,8 +68,13 @@ const NOT_LOGGED_IN = new Set(['unauthenticated', 'invalid_token', 'token_expire
 function fromApi(error: ApiError): CliError {
   const { status, code, retryAfterMs } = error;
   if (status === 0) return unreachable(error.message.replace(/: check .*$/, '.'));
-  const faults = error.errors.map((fault) => `${fault.path}: ${fault.message}`).join('; ');
-  const message = faults === '' ? error.message : `${error.message} ${faults}`;
+  const { message } = error;
+  if (error.errors.length > 0) {
+    // they are shown below it
+    const failure = fromCode(code, message.replace(/: see `errors`\.$/, '.'));
+    failure.faults = error.errors;
+    return failure;
+  }
   if (code === 'invalid_response' || status === 502)
     return new CliError(EXIT.failed, code, `${message} Is this a Sluice gateway?`);
   const known = fromCode(code, message);

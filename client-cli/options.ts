@@ -24,12 +24,24 @@ export function parseWhole(value: string): number {
   return count;
 }
 
+/** A day, or a moment with its zone; a day ends with it (UTC). */
+export function parseMoment(value: string): string {
+  const isDay = /^\d{4}-\d\d-\d\d$/.test(value);
+  const moment = new Date(isDay ? `${value}T23:59:59Z` : value);
+  const hasZone = isDay || /(Z|[+-]\d\d:?\d\d)$/i.test(value);
+  if (!hasZone || Number.isNaN(moment.getTime()))
+    throw new InvalidArgumentError(
+      'Give a day such as 2027-12-31, or a moment such as 2027-12-31T18:00:00Z.',
+    );
+  return moment.toISOString();
+}
+
 /** What every administrative command takes. */
 export function addAdminOptions(command: Command): Command {
   return command
     .option('--tenant-id <n>', 'which tenant', parseCount)
     .option(
       '--admin-key-file <file>',
-      'file with the admin key (else SLUICE_ADMIN_KEY, else DATA_DIR/admin.key)',
+      'file with the admin key (else SLUICE_ADMIN_KEY, your session, DATA_DIR/admin.key)',
     );
 }

@@ -29,19 +29,38 @@ Without a command, in a terminal: an interactive session.`;
 
 /** Runs one command line (without node and script). Resolves with the exit code; writes only to the host's streams. */
 export async function runProgram(host: Host, argv: readonly string[]): Promise<number> {
-  const program = createProgram(host);
+  const json = wantsJson(argv);
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await createProgram(host, json).parseAsync([...argv], { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      if (json) report(host, fromCommander(error), json);
+      return EXIT.usage;
+    }
     const failure = toFailure(error);
-    report(host, failure, argv.includes('--json'));
+    report(host, failure, json);
     return failure.exitCode;
   }
 }
 
-function createProgram(host: Host): Command {
+/** Known before the command line is parsed, for it may not parse. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json');
+}
+
+/** What Commander has to say, as an error of ours; a suggestion in its second line is the hint. */
+function fromCommander({ code, message }: CommanderError): CliError {
+  if (code === 'commander.help') return usageError(NO_COMMAND);
+  const [first = '', suggestion] = message.replace(/^error: /, '').split('\n');
+  return usageError(first, suggestion?.replace(/^\((.*)\)$/, '$1'));
+}
+
+const NO_COMMAND = 'Give a command. See: npm run sluice -- --help';
+
+function createProgram(host: Host, json: boolean): Command {
   const program = new Command('sluice');
   program
     .description('The terminal client of a Sluice gateway.')
@@ -52,7 +71,10 @@ function createProgram(host: Host): Command {
     .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(host.output.columns ?? 100, 100) })
     .configureOutput({
       writeOut: (text) => host.output.write(text),
-      writeErr: (text) => host.errors.write(text),
+      // with --json it is reported as an object
+      writeErr: (text) => {
+        if (!json) host.errors.write(text);
+      },
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
@@ -85,7 +107,8 @@ function addDefault(program: Command, bind: Bind): void {
         const [word] = words;
         if (word !== undefined)
           throw usageError(`There is no command ${word}. See: npm run sluice -- --help`);
-        if (context.json || !context.input.isTTY || !context.output.isTTY) {
+        if (context.json) throw usageError(NO_COMMAND);
+        if (!context.input.isTTY || !context.output.isTTY) {
           program.outputHelp({ error: true });
           throw new CommanderError(EXIT.usage, 'sluice.help', 'no command');
         }
@@ -128,9 +151,10 @@ function parseUrl(text: string): string {
 
 /** Errors go to the error output; with --json as one JSON object. */
 function report(host: Host, failure: CliError, json: boolean): void {
-  const { code, message, hint, exitCode } = failure;
+  const { code, message, hint, faults, exitCode } = failure;
   if (json) {
-    const error = { code, message, ...(hint === undefined ? {} : { hint }), exitCode };
+    const errors = faults.length === 0 ? {} : { errors: faults };
+    const error = { code, message, ...errors, ...(hint === undefined ? {} : { hint }), exitCode };
     host.errors.write(`${cleanJson({ error })}\n`);
     return;
   }

@@ -44,18 +44,18 @@ export function roomHead(
   return [
     '',
     `${name}${words}${here === '' ? '' : theme.dim(`  here: ${here}`)}`,
-    ...(empty ? [theme.dim('      No messages yet: type one.')] : []),
+    ...(empty ? [theme.dim('         No messages yet: type one.')] : []),
   ];
 }
 
 /** A message typed while there is no connection. */
 export function waitingLine(theme: Theme, text: string): string {
-  return theme.dim(`      (goes out when connected)  ${clean(text)}`);
+  return theme.dim(`         (goes out when connected)  ${clean(text)}`);
 }
 
 export function watchingLine(theme: Theme, collections: readonly string[], records: number): string {
   const names = collections.map(clean).join(', ');
-  return theme.dim(`      watching ${names} (${records} records); /watch off stops`);
+  return theme.dim(`         watching ${names} (${records} records); /watch off stops`);
 }
 
 export function shellHelp(theme: Theme, commands: readonly { usage: string; summary: string }[]): string[] {

@@ -1,4 +1,5 @@
 import type { Change, ChatMessage, LinkState, Presence, Room, StoredRecord } from '../sdk/index.ts';
+import type { InputFault } from '../protocol/errors.ts';
 import type { CliError } from './failure.ts';
 import { table } from './table.ts';
 import { clean, fit, padEnd, widthOf, wrap } from './terminal-text.ts';
@@ -157,7 +158,7 @@ export function messageLines(
   here?: string,
 ): string[] {
   const { room, from, at, body } = message;
-  const time = clockTime(at).slice(0, 5);
+  const time = clockTime(at);
   const place = room === here ? '' : `#${clean(room)} `;
   const name = clean(from.username);
   const head = `${theme.dim(time)} ${theme.magenta(place)}${theme.bold(name)}  `;
@@ -179,7 +180,7 @@ export function messageLines(
   ];
 }
 
-const INDENT = '      │ ';
+const INDENT = '         │ ';
 
 export function roomTable(paper: Paper, rooms: readonly Room[]): string[] {
   const rows = rooms.map(({ room, title, member, lastSeq, readSeq }) => {
@@ -216,7 +217,7 @@ export function hereText(presence: Iterable<Presence>): string {
 
 export function presenceLine(theme: Theme, one: Presence): string {
   const words = one.text === undefined || one.text === '' ? '' : `: ${clean(one.text)}`;
-  return theme.dim(`      ${clean(one.name)} is ${one.status}${words}`);
+  return theme.dim(`         ${clean(one.name)} is ${one.status}${words}`);
 }
 
 /** `name  value` lines, the names padded. */
@@ -225,11 +226,17 @@ export function pairLines({ theme }: Paper, pairs: readonly (readonly [string, s
   return pairs.map(([name, value]) => `  ${theme.dim(padEnd(name, width))}  ${clean(value)}`);
 }
 
-export function failureLines(theme: Theme, { message, hint }: CliError): string[] {
+export function failureLines(theme: Theme, { message, hint, faults }: CliError): string[] {
   return [
     `${theme.red('error:')} ${clean(message)}`,
+    ...faults.map(faultLine),
     ...(hint === undefined ? [] : [`${theme.dim('hint:')}  ${clean(hint)}`]),
   ];
+}
+
+/** `  password: at least 8 characters`. */
+export function faultLine({ path, message }: InputFault): string {
+  return `  ${path === '' ? '' : `${clean(path)}: `}${clean(message)}`;
 }
 
 /** `12:04:31` of the reader's day. */
@@ -277,12 +284,13 @@ function delta(value: number): string {
   return value > 0 ? `+${value}` : signed(value);
 }
 
-/** The gateway's part of a branch agent's configuration, as JSON to copy. */
-export function agentSnippet(agent: {
-  gateway: string;
-  clientId: string;
-  clientSecret: string;
-  partition?: string;
-}): string[] {
-  return jsonLines(JSON.stringify(agent, null, 2));
+/** The gateway's part of a branch agent's configuration, as JSON to copy; the secret stands in a file of its own. */
+export function agentSnippet(agent: { gateway: string; clientId: string; partition?: string }): string[] {
+  const { partition, ...gateway } = agent;
+  const named = {
+    ...gateway,
+    clientSecretFile: 'branch.secret',
+    ...(partition !== undefined && { partition }),
+  };
+  return jsonLines(JSON.stringify(named, null, 2));
 }

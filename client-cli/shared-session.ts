@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { urlOf } from '../sdk/http.ts';
 import type { Fetch, Session, SessionStorage, SessionUser } from '../sdk/index.ts';
 import { createSession } from '../sdk/index.ts';
 import { withFileLock } from './file-lock.ts';
@@ -41,6 +42,7 @@ export function createSharedSession(deps: SharedSessionDeps): Session {
     const path = new URL(toUrl(input)).pathname;
     if (path.endsWith('/auth/refresh')) return locked(state, () => refresh(state, toUrl(input), init));
     if (path.endsWith('/api/login')) return locked(state, () => login(state, toUrl(input), init));
+    if (path.endsWith('/oauth/token')) return locked(state, () => grant(state, toUrl(input), init));
     return timed(input, init);
   };
   return createSession({ baseUrl, fetch, now, storage: storageOf(state) });
@@ -82,6 +84,17 @@ async function refresh(state: Shared, url: string, init: RequestInit | undefined
 
 async function login(state: Shared, url: string, init: RequestInit | undefined): Promise<Response> {
   return keep(state, await state.fetch(url, init));
+}
+
+/** A token endpoint does not say whose token it gives: asked for once here, so that the file has it. */
+async function grant(state: Shared, url: string, init: RequestInit | undefined): Promise<Response> {
+  const response = await state.fetch(url, init);
+  if (!response.ok) return response;
+  const answer = (await response.json()) as { access_token?: string };
+  const headers = { authorization: `Bearer ${answer.access_token ?? ''}` };
+  const me = await state.fetch(urlOf(state.baseUrl, '/auth/me'), { headers });
+  const { user } = (me.ok ? await me.json() : {}) as { user?: unknown };
+  return keep(state, Response.json({ ...answer, ...(user === undefined ? {} : { user }) }));
 }
 
 /** Writes what an answer brought while the lock is still held. */

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { AdminOptions } from '../admin-api.ts';
 import { callAdmin } from '../admin-api.ts';
@@ -15,6 +17,7 @@ export interface CreateOptions extends AdminOptions {
   partition?: string[];
   ip?: string[];
   rate?: number;
+  jwks?: string;
 }
 
 interface Client {
@@ -41,6 +44,7 @@ export const addAdminClientCommands: AddCommands = (parent: Command, bind) => {
     .option('--scope <scope>', `may be repeated; left out: ${DEFAULT_SCOPES.join(' ')}`, collect)
     .option('--ip <cidr>', 'only from this address or block; may be repeated', collect)
     .option('--rate <n>', 'requests a minute', parseCount)
+    .option('--jwks <file>', 'its public keys (a JWK Set): it proves itself by a key and gets no secret')
     .action(bind(createClient));
   addAdminOptions(clients.command('list')).description('list the clients').action(bind(listClients));
   addAdminOptions(clients.command('disable'))
@@ -60,52 +64,88 @@ export const addAdminClientCommands: AddCommands = (parent: Command, bind) => {
 
 /** Registers a client and shows its secret, this once, with an agent configuration to copy. */
 export async function createClient(context: Context, options: CreateOptions): Promise<void> {
-  const { name, tenantId, scope, partition = [], ip = [], rate } = options;
-  const { adminKeyFile } = options;
-  const made = await callAdmin<{ client_id: string; client_secret: string; client?: Client }>(
+  const { adminKeyFile, partition = [], scope = DEFAULT_SCOPES } = options;
+  const { client_id, client_secret, client } = await callAdmin<{
+    client_id: string;
+    client_secret?: string;
+    client?: Client;
+  }>(
     context,
     { ...(adminKeyFile === undefined ? {} : { adminKeyFile }) },
-    {
-      method: 'POST',
-      path: '/oauth-clients',
-      body: {
-        name,
-        ...(tenantId === undefined ? {} : { tenantId }),
-        scopes: scope ?? DEFAULT_SCOPES,
-        partitions: partition,
-        ipAllowList: ip,
-        ratePerMinute: rate ?? null,
-      },
-    },
+    { method: 'POST', path: '/oauth-clients', body: await registrationOf(context, options) },
   );
-  const { client_id, client_secret, client } = made;
   const { url } = context;
+  await remarkNamesakes(context, options, client_id);
   if (context.json) {
-    context.emit({ client_id, client_secret, url, ...(client && { client }) });
+    context.emit({ client_id, ...(client_secret && { client_secret }), url, ...(client && { client }) });
     return;
   }
-  const scopes = (scope ?? DEFAULT_SCOPES).join(' ');
-  context.print(`Created the client ${context.theme.bold(clean(name))}.\n`);
+  context.print(`Created the client ${context.theme.bold(clean(options.name))}.\n`);
   showPairs(context, [
     ['client id', client_id],
-    ['client secret', client_secret],
-    ['scopes', scopes],
+    ['client secret', client_secret ?? 'none: it proves itself by its key'],
+    ['scopes', scope.join(' ')],
     ['partitions', partition.join(' ') || 'none: grant one with --partition'],
   ]);
-  showSnippet(context, { gateway: url, clientId: client_id, clientSecret: client_secret }, partition);
+  if (client_secret !== undefined) showSnippet(context, { gateway: url, clientId: client_id }, partition);
+}
+
+/** Names need not differ, but whoever reads the list of branches then cannot tell them apart. */
+async function remarkNamesakes(context: Context, options: CreateOptions, clientId: string): Promise<void> {
+  const { name } = options;
+  // the client is there, and its secret is shown only now: whatever this look brings
+  const clients = await findClients(context, options).catch(() => []);
+  const others = clients.filter((one) => one.name === name && !one.disabled && one.client_id !== clientId);
+  const ids = others.map((one) => clean(one.client_id)).join(', ');
+  if (ids !== '') context.remark(`warning: ${ids} is called ${clean(name)} too; this is another client.`);
+}
+
+async function registrationOf(context: Context, options: CreateOptions): Promise<Record<string, unknown>> {
+  const { name, tenantId, scope = DEFAULT_SCOPES, partition = [], ip = [], rate, jwks } = options;
+  return {
+    name,
+    ...(tenantId === undefined ? {} : { tenantId }),
+    scopes: scope,
+    partitions: partition,
+    ipAllowList: ip,
+    ratePerMinute: rate ?? null,
+    ...(jwks === undefined
+      ? {}
+      : { jwks: await readKeys(context, jwks), token_endpoint_auth_method: 'private_key_jwt' }),
+  };
 }
 
 function showSnippet(
   context: Context,
-  agent: { gateway: string; clientId: string; clientSecret: string },
+  agent: { gateway: string; clientId: string },
   grants: readonly string[],
 ): void {
-  context.print(`\n${context.theme.yellow('The secret is not shown again: store it now.')}`);
-  context.print('For the configuration of its agent (a file that only the agent may read):\n');
+  const { theme } = context;
+  context.print(
+    `\n${theme.yellow('The secret is not shown again: store it now, in a file beside the agent’s configuration:')}`,
+  );
+  context.print('  (umask 077 && cat > branch.secret)      # paste it, Enter, Ctrl-D');
+  context.print('\nInto agent.json (agent/example-config.json is complete):\n');
   // An agent writes one partition: the first that it may write.
   const partition = grants.find((grant) => !grant.startsWith('*') && !grant.endsWith(':read'));
   const lines = agentSnippet({ ...agent, ...(partition !== undefined && { partition }) });
   for (const line of lines) context.print(line);
+  const receives = grants.some((grant) => grant !== partition);
+  if (partition !== undefined && !receives)
+    context.print(
+      `\n${theme.yellow('It receives nothing from other branches:')} that takes --partition '*:read' as well.`,
+    );
+}
+
+/** The gateway says what is wrong with the keys; here only that they can be read. */
+async function readKeys({ environment }: Context, file: string): Promise<unknown> {
+  const path = resolve(environment.workingDir, file);
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+  } catch (error) {
+    const why = error instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
+    throw new CliError(EXIT.failed, 'no_keys', `${path} ${why}.`);
+  }
 }
 
 export async function listClients(context: Context, options: AdminOptions): Promise<void> {

@@ -35,7 +35,7 @@ export const addAdminUserCommands: AddCommands = (parent: Command, bind) => {
     .option('--email <address>')
     .option('--username <name>')
     .option('--partition <grant>', 'branch-12, branch-12:read or "*"; may be repeated', collect)
-    .option('--role <role>', 'owner, admin, operator, auditor or member')
+    .option('--role <role>', 'owner, admin, operator, auditor, member, or one of your own')
     .action(bind(grantUser));
 };
 

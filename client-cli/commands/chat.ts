@@ -8,6 +8,7 @@ import { parseCount } from '../options.ts';
 import type { AddCommands } from '../program.ts';
 import type { Paper } from '../render.ts';
 import { messageLines, roomTable, stateLine } from '../render.ts';
+import { namedRoom } from '../room-name.ts';
 import { clean } from '../terminal-text.ts';
 
 export const DEFAULT_ROOM = 'general';
@@ -93,9 +94,9 @@ export function rooms(context: Context): Promise<void> {
   });
 }
 
-export function createRoom(context: Context, room: string, words: readonly string[]): Promise<void> {
-  return withChat(context, async (chat) => {
-    const title = words.join(' ');
+export async function createRoom(context: Context, name: string, words: readonly string[]): Promise<void> {
+  const { room, title } = namedRoom([name, ...words]);
+  await withChat(context, async (chat) => {
     await chat.createRoom(room, ...(title === '' ? [] : [title]));
     told(context, { room, created: true }, `Created #${clean(room)}.`);
   });

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { requireLogin } from '../connected.ts';
 import type { Context } from '../context.ts';
-import { CliError, EXIT } from '../failure.ts';
+import { deviceLines, loginByDevice } from '../device-login.ts';
+import { CliError, EXIT, usageError } from '../failure.ts';
+import { collect } from '../options.ts';
 import type { AddCommands } from '../program.ts';
 import { passwordOf, textOf } from '../prompts.ts';
 import { pairLines } from '../render.ts';
@@ -21,6 +23,12 @@ export interface VerifyOptions {
 
 const STDIN = 'read the password from the first line of the standard input';
 
+interface LoginOptions {
+  passwordStdin?: boolean;
+  device?: boolean;
+  scope?: string[];
+}
+
 export const addPeopleCommands: AddCommands = (parent: Command, bind) => {
   parent
     .command('signup')
@@ -39,9 +47,20 @@ export const addPeopleCommands: AddCommands = (parent: Command, bind) => {
     .action(bind(verify));
   parent
     .command('login')
-    .argument('[name]', 'username or e-mail address')
-    .description('log in; the session is kept in a file that only you can read')
+    .argument('[name]', 'username or e-mail address: asks for the password here')
+    .description(
+      'log in, in the browser or with a password; the session is kept in a file that only you can read',
+    )
     .option('--password-stdin', STDIN)
+    .option(
+      '--device',
+      'log in by approving this terminal in a browser; left out: in a terminal without a name',
+    )
+    .option(
+      '--scope <scope>',
+      'with --device: only this right; may be repeated. Left out: all but admin',
+      collect,
+    )
     .action(bind(login));
   parent.command('logout').description('end the session, here and at the gateway').action(bind(logout));
   parent.command('whoami').description('who is logged in, with what rights').action(bind(whoami));
@@ -92,14 +111,40 @@ async function whoseCode(
 export async function login(
   context: Context,
   givenName: string | undefined,
-  options: { passwordStdin?: boolean },
+  options: LoginOptions,
 ): Promise<void> {
+  const isAtTerminal = context.input.isTTY === true && context.output.isTTY === true && !context.json;
+  const isUnnamed = givenName === undefined && options.passwordStdin !== true && isAtTerminal;
+  if (options.device === true || options.scope !== undefined || isUnnamed) {
+    await loginInBrowser(context, givenName, options);
+    return;
+  }
   const question = { message: 'Username or e-mail address', option: 'the username' };
   const name = await textOf(context, givenName, question);
   const password = await passwordOf(context, { fromStdin: options.passwordStdin === true });
   const user = await context.session.login(
     name.includes('@') ? { email: name, password } : { username: name, password },
   );
+  if (context.json) context.emit({ user, url: context.url });
+  else context.print(`Logged in as ${clean(user.username)} at ${context.url}.`);
+}
+
+/** Shows a code and a link, and keeps the session once somebody has approved. */
+async function loginInBrowser(
+  context: Context,
+  name: string | undefined,
+  { passwordStdin, scope: scopes }: LoginOptions,
+): Promise<void> {
+  if (passwordStdin === true) throw usageError('A password is not needed with --device.');
+  const user = await loginByDevice(context, {
+    scopes,
+    name,
+    show(codes) {
+      const { device_code: _secret, ...shown } = codes;
+      if (context.json) context.emit({ type: 'device', ...shown });
+      else for (const line of deviceLines(context, codes)) context.remark(line);
+    },
+  });
   if (context.json) context.emit({ user, url: context.url });
   else context.print(`Logged in as ${clean(user.username)} at ${context.url}.`);
 }

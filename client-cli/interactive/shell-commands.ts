@@ -6,6 +6,7 @@ import type { CliError } from '../failure.ts';
 import { usageError } from '../failure.ts';
 import type { Paper } from '../render.ts';
 import { hereText, presenceTable, roomTable } from '../render.ts';
+import { namedRoom } from '../room-name.ts';
 import { shellHelp } from '../render-shell.ts';
 import type { ChatView } from './chat-view.ts';
 import type { LiveView } from './live-view.ts';
@@ -92,6 +93,10 @@ export async function runShellCommand(shell: Shell, text: string): Promise<void>
   // The beginning of a name will do while it can only mean one.
   const close = SHELL_COMMANDS.filter((one) => one.name.startsWith(name));
   const command = exact ?? (close.length === 1 ? close[0] : undefined);
+  if (!command && close.length > 1) {
+    const names = close.map((one) => one.name).join(' or ');
+    throw usageError(`${name} is ${names}: write one more letter.`);
+  }
   if (!command) throw usageError(`There is no command ${name}: /help lists them.`);
   await command.run(shell, words);
 }
@@ -119,11 +124,11 @@ async function watch(shell: Shell, words: string[]): Promise<void> {
   } else await liveView.watch(words.length === 0 ? DEFAULT_COLLECTIONS : words);
 }
 
-async function create(shell: Shell, [room, ...title]: string[]): Promise<void> {
-  if (room === undefined) throw usageError('Which room? /create <room> [title]');
-  const words = title.join(' ');
-  await shell.chat.createRoom(nameOf(room), ...(words === '' ? [] : [words]));
-  await shell.chatView.enter(nameOf(room));
+async function create(shell: Shell, words: string[]): Promise<void> {
+  if (words.length === 0) throw usageError('Which room? /create <room> [title]');
+  const { room, title } = namedRoom(words);
+  await shell.chat.createRoom(room, ...(title === '' ? [] : [title]));
+  await shell.chatView.enter(room);
 }
 
 async function status({ chat, screen, paper }: Shell, [word, ...words]: string[]): Promise<void> {

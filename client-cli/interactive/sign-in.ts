@@ -1,16 +1,19 @@
 import { intro, isCancel, log, outro, select } from '@clack/prompts';
 import type { SessionUser } from '../../sdk/index.ts';
 import type { Context } from '../context.ts';
+import { deviceLines, loginByDevice } from '../device-login.ts';
 import { toFailure } from '../failure.ts';
+import { faultLine } from '../render.ts';
 import { passwordOf, streams, textOf } from '../prompts.ts';
 import { clean } from '../terminal-text.ts';
 
-type Choice = 'login' | 'signup' | 'verify' | 'quit';
+type Choice = 'login' | 'device' | 'signup' | 'verify' | 'quit';
 
 const OPTIONS: { value: Choice; label: string; hint: string }[] = [
   { value: 'login', label: 'Log in', hint: 'I have an account' },
   { value: 'signup', label: 'Sign up', hint: 'a code comes by mail' },
   { value: 'verify', label: 'Enter a code', hint: 'from the mail' },
+  { value: 'device', label: 'Log in in the browser', hint: 'no password is typed here' },
   { value: 'quit', label: 'Quit', hint: 'Ctrl-C' },
 ];
 
@@ -37,7 +40,8 @@ export async function signIn(context: Context): Promise<SessionUser | undefined>
       const failure = toFailure(error);
       // Nobody there: asking again would not help.
       if (failure.code === 'unreachable') throw failure;
-      if (failure.code !== 'cancelled') log.error(clean(failure.message), { output });
+      const lines = [clean(failure.message), ...failure.faults.map(faultLine)];
+      if (failure.code !== 'cancelled') log.error(lines.join('\n'), { output });
       next = failure.code === 'email_not_verified' ? 'verify' : choice;
     }
   }
@@ -49,6 +53,12 @@ const STEPS: Record<Exclude<Choice, 'quit'>, (context: Context) => Promise<Sessi
     const password = await passwordOf(context, { fromStdin: false });
     const who = name.includes('@') ? { email: name } : { username: name };
     return context.session.login({ ...who, password });
+  },
+  device(context) {
+    const { output } = streams(context);
+    return loginByDevice(context, {
+      show: (codes) => log.info(deviceLines(context, codes).join('\n'), { output }),
+    });
   },
   async signup(context) {
     const username = await ask(context, 'Username');
