@@ -12,6 +12,9 @@ const SignedIn = lazy(async () => ({ default: (await import('./pages/signed-in.t
 const LoginPage = lazy(async () => ({ default: (await import('./pages/login-page.tsx')).LoginPage }));
 const SignupPage = lazy(async () => ({ default: (await import('./pages/signup-page.tsx')).SignupPage }));
 const VerifyPage = lazy(async () => ({ default: (await import('./pages/verify-page.tsx')).VerifyPage }));
+const ForgotPage = lazy(async () => ({ default: (await import('./pages/forgot-page.tsx')).ForgotPage }));
+const ResetPage = lazy(async () => ({ default: (await import('./pages/reset-page.tsx')).ResetPage }));
+const InvitePage = lazy(async () => ({ default: (await import('./pages/invite-page.tsx')).InvitePage }));
 
 const theme = createTheme({
   primaryColor: 'teal',
@@ -61,6 +64,8 @@ function Gate() {
           </Button>
         </Waiting>
       );
+    case 'leaving':
+      return <Waiting words="Logging out…" />;
     case 'guest':
       return <Guest />;
     case 'user':
@@ -71,7 +76,16 @@ function Gate() {
 function Guest() {
   return (
     <Switch>
-      <Route path="/login" component={LoginPage} />
+      <Route path="/login">
+        <LoginPage />
+      </Route>
+      <Route path="/forgot" component={ForgotPage} />
+      <Route path="/reset" component={ResetPage} />
+      <Route path="/invite" component={InvitePage} />
+      {/* Stays in the address, so that the page itself is there after the login. */}
+      <Route path="/device">
+        <LoginPage why="A terminal asks to be let in. Log in to decide." />
+      </Route>
       <Route path="/signup" component={SignupPage} />
       <Route path="/verify" component={VerifyPage} />
       <Route>

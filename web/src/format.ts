@@ -17,12 +17,12 @@ export const formatTime = (value: string | number): string => formatWith(time, v
 export const formatSeconds = (value: string | number): string => formatWith(seconds, value);
 export const formatDay = (value: string | number): string => formatWith(day, value);
 
-/** A decimal string, grouped in thousands and otherwise as it is: it may hold more digits than a double. */
+/** A decimal string, grouped in thousands, with two decimals at least: it may hold more digits than a double. */
 export function formatMoney(value: string): string {
   const match = /^(-?)(\d+)(\.\d+)?$/.exec(value);
   if (!match) return value;
-  const [, sign = '', whole = '', fraction = ''] = match;
-  return `${sign === '' ? '' : '−'}${whole.replace(/\B(?=(\d{3})+$)/g, ',')}${fraction}`;
+  const [, sign = '', whole = '', fraction = '.'] = match;
+  return `${sign === '' ? '' : '−'}${whole.replace(/\B(?=(\d{3})+$)/g, ',')}${fraction.padEnd(3, '0')}`;
 }
 
 /** A record's own date: shown as written where it is no date. */
@@ -39,14 +39,23 @@ export function formatAge(ms: number): string {
   return s < 86_400 ? `${Math.floor(s / 3_600)} h` : `${Math.floor(s / 86_400)} d`;
 }
 
+/** How long ago: a figure that changes each second says nothing. */
+export function formatAgo(ms: number): string {
+  return ms < 10_000 ? 'just now' : `${formatAge(ms)} ago`;
+}
+
 const ADVICE: Record<string, string> = {
   invalid_credentials: 'The name or the password is wrong. Check both and try again.',
   email_not_verified: 'This address is not verified yet. Enter the six digits we sent you.',
   invalid_code: 'The code is wrong or has expired. Check the digits, or ask for a new code.',
   too_many_tries: 'Too many wrong codes. Ask for a new code and use that one.',
+  invalid_invitation: 'This invitation is used, withdrawn or too old. Ask for a new one.',
+  passkey_refused: 'The passkey was not accepted. Try again, or use another way.',
   username_taken: 'That username is taken. Choose another.',
   password_refused: 'That password is too common. Choose another, longer one.',
   signup_closed: 'Sign-up is closed here. Ask an administrator for an account.',
+  proof_of_work_required:
+    'Too many tries came from here. Wait an hour, or open this page over HTTPS, where your browser can go on.',
   rate_limited: 'Too many tries.',
   unavailable: 'The gateway cannot reach its database. Try again in a moment.',
   busy: 'The gateway is busy. Try again in a moment.',
@@ -56,12 +65,14 @@ const ADVICE: Record<string, string> = {
   payload_too_large: 'That is too long. Shorten it.',
 };
 
-/** What went wrong and what to do about it, in one sentence or two. */
-export function explain(error: unknown): string {
+export type Advice = Readonly<Record<string, string>>;
+
+/** What went wrong and what to do about it, in one sentence or two; `own` is what a place knows better, by code. */
+export function explain(error: unknown, own: Advice = {}): string {
   if (error instanceof ApiError && error.status === 0)
     return 'The gateway cannot be reached. Check the connection and try again.';
   const code = codeOf(error);
-  const advice = code === undefined ? undefined : ADVICE[code];
+  const advice = code === undefined ? undefined : (own[code] ?? ADVICE[code]);
   const wait = retryAfterOf(error);
   const later = wait === undefined ? '' : ` Try again in ${formatAge(wait)}.`;
   if (advice !== undefined) return advice + later;

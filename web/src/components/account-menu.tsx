@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { Button, NativeSelect, TextInput } from '@mantine/core';
+import { Link } from 'wouter';
 import type { Status } from '../../../sdk/index.ts';
 import { explain } from '../format.ts';
 import { useDismiss } from '../hooks/use-dismiss.ts';
@@ -10,7 +11,7 @@ interface AccountMenuProps {
   status: Status;
   text: string;
   onStatus: (status: Status, text: string) => Promise<void>;
-  onLogout: () => Promise<void>;
+  onLogout: () => void;
 }
 
 export function AccountMenu({ username, status, text, onStatus, onLogout }: AccountMenuProps) {
@@ -25,7 +26,18 @@ export function AccountMenu({ username, status, text, onStatus, onLogout }: Acco
         <p className="strong">{username}</p>
         <StatusForm key={`${status}/${text}`} status={status} text={text} onStatus={onStatus} />
         <ThemeSwitch />
-        <Button variant="default" size="sm" onClick={() => void onLogout()}>
+        <Button
+          component={Link}
+          href="/account"
+          variant="default"
+          size="sm"
+          onClick={() => {
+            if (ref.current) ref.current.open = false;
+          }}
+        >
+          Your account
+        </Button>
+        <Button variant="default" size="sm" onClick={onLogout}>
           Log out
         </Button>
       </div>

@@ -1,17 +1,23 @@
 import type { ReactNode } from 'react';
 import { Alert, Paper, Text, Title } from '@mantine/core';
-import { explain } from '../format.ts';
+import type { Advice } from '../format.ts';
+import { useTitle } from '../hooks/use-title.ts';
+import { Fault } from './fault.tsx';
 
 interface AuthCardProps {
   title: string;
   notice?: string | undefined;
   error?: unknown;
+  advice?: Advice;
   children: ReactNode;
   foot: ReactNode;
 }
 
+const NO_ADVICE: Advice = {};
+
 /** The frame of signing up, verifying and logging in. */
-export function AuthCard({ title, notice, error, children, foot }: AuthCardProps) {
+export function AuthCard({ title, notice, error, advice = NO_ADVICE, children, foot }: AuthCardProps) {
+  useTitle(title);
   return (
     <main className="auth">
       <Paper className="auth-card" withBorder>
@@ -24,11 +30,7 @@ export function AuthCard({ title, notice, error, children, foot }: AuthCardProps
             {notice}
           </Alert>
         )}
-        {error === undefined ? null : (
-          <Alert role="alert" color="red">
-            {explain(error)}
-          </Alert>
-        )}
+        <Fault error={error} advice={advice} />
         {children}
         <div className="auth-foot">{foot}</div>
       </Paper>

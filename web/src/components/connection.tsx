@@ -1,5 +1,5 @@
 import type { LinkState } from '../../../sdk/index.ts';
-import { formatAge, formatNumber, formatSeconds } from '../format.ts';
+import { formatAgo, formatNumber, formatSeconds } from '../format.ts';
 import { useDismiss } from '../hooks/use-dismiss.ts';
 import type { Frames } from '../model/records.ts';
 
@@ -55,26 +55,34 @@ function describe(state: LinkState): { tone: Tone; word: string } {
 }
 
 function factsOf({ state, frames, reading, storage, now }: ConnectionProps): [string, string][] {
-  const head = 'head' in state ? state.head : undefined;
-  const lag = head === undefined ? undefined : frames.behind ? Math.max(0, head - frames.version) : 0;
   return [
-    ['State', SENTENCES[state.name]],
-    ['Head', head === undefined ? 'unknown' : formatNumber(head)],
-    ['Lag', lag === undefined ? 'unknown' : lag === 0 ? 'none' : `${formatNumber(lag)} versions`],
+    ['Connection', SENTENCES[state.name]],
+    ['Up to date', freshness(state, frames)],
     [
-      'Last frame',
-      frames.at === null ? 'none yet' : `${formatSeconds(frames.at)} (${formatAge(now - frames.at)} ago)`,
+      'Last update',
+      frames.at === null ? 'none yet' : `${formatSeconds(frames.at)} (${formatAgo(now - frames.at)})`,
     ],
-    ['Local copy', storage === 'kept' ? 'kept in this browser' : 'in memory: another tab keeps it'],
+    [
+      'On this device',
+      storage === 'kept' ? 'a copy is kept in this browser' : 'no copy is kept: another tab has it',
+    ],
     ...(reading === null ? [] : [['Reading', `${formatNumber(reading)} records`] as [string, string]]),
   ];
 }
 
+/** The number is the gateway's own count of changes: what to name when asking for help. */
+function freshness(state: LinkState, { behind, version }: Frames): string {
+  if (!('head' in state)) return 'not known while there is no connection';
+  const missing = Math.max(0, state.head - version);
+  if (behind && missing > 0) return `not yet: ${formatNumber(missing)} updates to come`;
+  return state.name === 'snapshot' ? 'not yet' : `yes, to update ${formatNumber(state.head)}`;
+}
+
 const SENTENCES: Record<LinkState['name'], string> = {
-  idle: 'not started',
+  idle: 'starting',
   connecting: 'connecting',
-  snapshot: 'receiving a snapshot',
-  live: 'every change arrives as it is committed',
+  snapshot: 'receiving the records',
+  live: 'every change arrives as it happens',
   refused: 'the gateway refuses this account',
   offline: 'the gateway cannot be reached',
   closed: 'closed',

@@ -1,22 +1,22 @@
-import { useEffect, useRef, useState } from 'react';
-import { ActionIcon, Text, Title } from '@mantine/core';
+import { useEffect, useState } from 'react';
+import { Text, Title } from '@mantine/core';
 import type { Replica, StoredRecord } from '../../../sdk/index.ts';
 import { formatDate, formatMoney, formatNumber } from '../format.ts';
 import { textOf } from '../model/records.ts';
-import { Icon } from './icon.tsx';
+import { Dialog } from './dialog.tsx';
 import { KindBadge } from './invoice-table.tsx';
 
 interface InvoiceDialogProps {
   id: string;
   replica: Replica;
+  /** A product's name, for lines that have the code alone. */
+  nameOf: (sku: string) => string;
   onClose: () => void;
 }
 
 /** An invoice with its lines, read whole from the local copy. */
-export function InvoiceDialog({ id, replica, onClose }: InvoiceDialogProps) {
-  const ref = useRef<HTMLDialogElement>(null);
+export function InvoiceDialog({ id, replica, nameOf, onClose }: InvoiceDialogProps) {
   const [record, setRecord] = useState<StoredRecord | 'missing'>();
-  useEffect(() => ref.current?.showModal(), []);
   useEffect(() => {
     replica
       .get('fatura', id)
@@ -24,31 +24,14 @@ export function InvoiceDialog({ id, replica, onClose }: InvoiceDialogProps) {
       .catch(() => setRecord('missing'));
   }, [replica, id]);
   return (
-    <dialog
-      ref={ref}
-      className="dialog"
-      onClose={onClose}
-      onClick={(event) => (event.target === ref.current ? ref.current.close() : undefined)}
-      aria-label="Invoice"
-    >
-      <div className="dialog-body">
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          className="dialog-close"
-          aria-label="Close"
-          onClick={() => ref.current?.close()}
-        >
-          <Icon name="close" />
-        </ActionIcon>
-        {record === 'missing' ? <Text>This invoice is no longer in the local copy.</Text> : null}
-        {record !== undefined && record !== 'missing' ? <Invoice record={record} /> : null}
-      </div>
-    </dialog>
+    <Dialog label="Invoice" onClose={onClose}>
+      {record === 'missing' ? <Text>This invoice is no longer in the local copy.</Text> : null}
+      {record !== undefined && record !== 'missing' ? <Invoice record={record} nameOf={nameOf} /> : null}
+    </Dialog>
   );
 }
 
-function Invoice({ record }: { record: StoredRecord }) {
+function Invoice({ record, nameOf }: Pick<InvoiceDialogProps, 'nameOf'> & { record: StoredRecord }) {
   const { data, partition } = record;
   const lines = Array.isArray(data['lines']) ? data['lines'].map(toLine) : [];
   const customer = textOf(data['customer']);
@@ -79,7 +62,7 @@ function Invoice({ record }: { record: StoredRecord }) {
             {lines.map((line, index) => (
               <tr key={index}>
                 <td>
-                  {line.sku} <span className="sub">{line.description}</span>
+                  <Product sku={line.sku} name={line.description || nameOf(line.sku)} />
                 </td>
                 <td className="end">{line.quantity}</td>
                 <td className="end">{line.unitPrice}</td>
@@ -95,6 +78,15 @@ function Invoice({ record }: { record: StoredRecord }) {
           </tfoot>
         </table>
       </div>
+    </>
+  );
+}
+
+function Product({ sku, name }: { sku: string; name: string }) {
+  if (name === '') return sku;
+  return (
+    <>
+      {name} <span className="sub">{sku}</span>
     </>
   );
 }

@@ -1,26 +1,22 @@
-import { Alert, Button, Code, Text } from '@mantine/core';
+import { Alert, Button, Text } from '@mantine/core';
+import { Command, quote, sluice } from './command.tsx';
 
-/** What an administrator must do so that this account sees records. */
+/** To somebody who may see no branch: what that means, and whom to ask for what. */
 export function NoGrants({ username }: { username: string }) {
   return (
-    <Alert title="Your account may not see records yet" color="yellow" className="no-grants" role="note">
+    <Alert title="You cannot see any branch yet" color="yellow" className="steps" role="note">
       <Text size="sm">
-        An administrator grants you one branch, or all of them, on the machine of the gateway with:
+        Chat and the list of people work already. Invoices, stock and orders appear here once you are given
+        the right to see a branch. Ask whoever set up Sluice for you, the owner or an administrator; this is
+        the command they need, on the gateway’s machine:
       </Text>
-      <Code block>{grantCommand(username)}</Code>
+      <Command line={sluice(`admin users grant --username ${quote(username)} --partition '*:read'`)} />
       <Text size="sm">
-        Write a branch such as <code>branch-12:read</code> in place of <code>*:read</code> to grant that
-        branch alone. Then:
+        <code>*:read</code> is every branch; <code>branch-12:read</code> would be that one alone.
       </Text>
       <Button size="compact-sm" variant="default" onClick={() => location.reload()}>
         Check again
       </Button>
     </Alert>
   );
-}
-
-/** The name comes from the person: quoted for the shell it will be pasted into. */
-function grantCommand(username: string): string {
-  const quoted = /^[\w.@-]+$/.test(username) ? username : `'${username.replaceAll("'", `'\\''`)}'`;
-  return `npm run sluice -- admin users grant --username ${quoted} --partition '*:read'`;
 }

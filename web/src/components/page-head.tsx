@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react';
+import { useTitle } from '../hooks/use-title.ts';
 
 interface PageHeadProps {
   title: string;
@@ -8,6 +9,7 @@ interface PageHeadProps {
 }
 
 export function PageHead({ title, native, children }: PageHeadProps) {
+  useTitle(title);
   return (
     <div className="page-head">
       <h1>

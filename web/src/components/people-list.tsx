@@ -48,13 +48,13 @@ function Person({ entry, now }: { entry: Presence; now: number }) {
         <span>{name}</span>
         <span className="sub">
           {text === undefined || text === '' ? '' : `${text} · `}
-          since {formatAge(now - Date.parse(since))}
+          for {formatAge(now - Date.parse(since))}
         </span>
       </span>
       {isAgent ? (
         <span className="agent-figures">
-          <Figure label="queue" value={queue} />
-          <Figure label="lag" value={lag} />
+          <Figure words={[queue, 'to send', 'all sent']} />
+          <Figure words={[lag, 'to receive', 'up to date']} />
         </span>
       ) : null}
       <Badge variant="light" color={COLORS[status]} radius="sm" className="kind">
@@ -64,11 +64,9 @@ function Person({ entry, now }: { entry: Presence; now: number }) {
   );
 }
 
-function Figure({ label, value }: { label: string; value: number | undefined }) {
-  if (value === undefined) return null;
+function Figure({ words: [count, some, none] }: { words: [number | undefined, string, string] }) {
+  if (count === undefined) return null;
   return (
-    <span className={value > 0 ? 'low' : ''}>
-      {label} {formatNumber(value)}
-    </span>
+    <span className={count > 0 ? 'low' : 'sub'}>{count > 0 ? `${formatNumber(count)} ${some}` : none}</span>
   );
 }

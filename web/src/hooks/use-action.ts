@@ -1,4 +1,5 @@
-import { useCallback, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { Declined } from '../model/declined.ts';
 
 export interface Action {
   busy: boolean;
@@ -10,16 +11,23 @@ export interface Action {
 export function useAction(): Action {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
+  const focused = useRef<Element>(null);
   const run = useCallback(async (work: () => Promise<void>) => {
+    focused.current = document.activeElement;
     setBusy(true);
     setError(undefined);
     try {
       await work();
     } catch (reason) {
-      setError(reason);
+      if (!(reason instanceof Declined)) setError(reason);
     } finally {
       setBusy(false);
     }
   }, []);
+  // A button that is busy is disabled, and so loses the focus: keyboards would start again at the top of the page.
+  useEffect(() => {
+    const { current } = focused;
+    if (!busy && document.activeElement === document.body && current instanceof HTMLElement) current.focus();
+  }, [busy]);
   return { busy, error, run };
 }

@@ -1,20 +1,32 @@
-import { createContext, use, useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
+import {
+  createContext,
+  use,
+  useCallback,
+  useEffect,
+  useEffectEvent,
+  useMemo,
+  useState,
+  type ReactNode,
+} from 'react';
 import type { Session, SessionUser } from '../../../sdk/index.ts';
 import { explain } from '../format.ts';
+import { mayHaveSession, noteSession, onHint } from '../model/session-hint.ts';
 
 export type Phase =
   | { name: 'restoring' }
   | { name: 'unreachable'; retryAt: number; message: string }
   /** `notice`: why one has to log in (again). */
   | { name: 'guest'; notice?: string }
-  | { name: 'user'; user: SessionUser };
+  | { name: 'user'; user: SessionUser }
+  /** Logging out: the connections are closed before the session is, or they would ask for a new token. */
+  | { name: 'leaving'; elsewhere?: boolean };
 
 interface SessionContext {
   session: Session;
   phase: Phase;
   /** Restores at once instead of waiting. */
   retry: () => void;
-  logout: () => Promise<void>;
+  logout: () => void;
   /** The gateway ended the session on an open socket. */
   end: (code: string) => void;
   /** Told on the login page. */
@@ -41,28 +53,37 @@ export function SessionProvider({ session, children }: { session: Session; child
   const [phase, setPhase] = useState<Phase>({ name: 'restoring' });
   const [pending, setPending] = useState(NOTHING_PENDING);
   const [attempt, setAttempt] = useState(0);
-  const leaving = useRef(false);
 
   useEffect(() => restore(session, attempt, setPhase, setAttempt), [session, attempt]);
   useEffect(
     () =>
       session.onChange((user) => {
+        noteSession(user !== undefined);
         if (user) setPhase({ name: 'user', user });
         // The first restore of a visitor without a session says so by its own answer.
-        else setPhase((old) => (old.name === 'user' ? { name: 'guest', ...noticeOf(leaving.current) } : old));
+        else setPhase((old) => (old.name === 'user' ? { name: 'guest', notice: noticeOf() } : old));
       }),
     [session],
   );
 
-  const logout = useCallback(async () => {
-    leaving.current = true;
+  useEffect(() => {
+    if (phase.name !== 'leaving') return;
+    const left = (): void => setPhase({ name: 'guest', notice: LOGGED_OUT });
+    // First, so that the other tabs close their connections before the session ends.
+    noteSession(false);
     // Whatever the gateway says, this browser is done with the session.
-    await session.logout().catch(() => undefined);
-    setPhase({ name: 'guest', ...noticeOf(true) });
-    leaving.current = false;
-  }, [session]);
+    (phase.elsewhere === true ? session.forget() : session.logout()).then(left, left);
+  }, [session, phase]);
+  // Tabs log in and out together: they share the cookie.
+  const follow = useEffectEvent((isThere: boolean) => {
+    if (!isThere && phase.name === 'user') setPhase({ name: 'leaving', elsewhere: true });
+    if (isThere && phase.name === 'guest') setAttempt((count) => count + 1);
+  });
+  useEffect(() => onHint(follow), []);
+
+  const logout = useCallback(() => setPhase({ name: 'leaving' }), []);
   const end = useCallback((code: string) => {
-    if (!leaving.current) setPhase({ name: 'guest', ...noticeOf(false, code) });
+    setPhase((old) => (old.name === 'leaving' ? old : { name: 'guest', notice: noticeOf(code) }));
   }, []);
   const announce = useCallback((notice: string) => setPhase({ name: 'guest', notice }), []);
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
@@ -88,10 +109,16 @@ function restore(
 ): () => void {
   let timer: number | undefined;
   let cancelled = false;
+  if (!mayHaveSession()) {
+    setPhase({ name: 'guest' });
+    return () => undefined;
+  }
   session
     .restore()
     .then((user) => {
-      if (!cancelled) setPhase(user ? { name: 'user', user } : { name: 'guest' });
+      if (cancelled) return;
+      if (!user) noteSession(false);
+      setPhase(user ? { name: 'user', user } : { name: 'guest' });
     })
     .catch((error: unknown) => {
       if (cancelled) return;
@@ -105,11 +132,9 @@ function restore(
   };
 }
 
-function noticeOf(left: boolean, code?: string): { notice: string } {
-  if (left) return { notice: 'You are logged out.' };
-  if (code === 'token_expired') return { notice: 'Your session has expired. Log in to go on.' };
-  return {
-    notice:
-      'Your session has ended: it expired, or you or an administrator ended it. Log in to go on. What was received is still here.',
-  };
+const LOGGED_OUT = 'You are logged out.';
+
+function noticeOf(code?: string): string {
+  if (code === 'token_expired') return 'Your session has expired. Log in to go on.';
+  return 'Your session has ended: it expired, or you or an administrator ended it. Log in to go on. What was received is still here.';
 }

@@ -30,16 +30,19 @@ export interface EngineDeps {
   onRevoked: (code: string) => void;
 }
 
-const SAVE_EVERY_MS = 5_000;
+const SAVE_EVERY_MS = 1_000;
 
 /** Opens the local copy of this user and tenant, and keeps both connections. */
 export async function startEngine(deps: EngineDeps): Promise<Engine> {
   const name = storeName(await knowTenant(deps));
-  const kept = await startSync(deps, name, createIndexedDbStore(name)).catch(() => undefined);
-  const { sync, records } = kept ?? (await startSync(deps, name, createMemoryStore()));
+  const saved = findPace(name);
+  const kept = await startSync(deps, createIndexedDbStore(name), saved).catch(() => undefined);
+  const { sync, records } = kept ?? (await startSync(deps, createMemoryStore(), null));
   const chat = createChatClient({ url: deps.url, tokens: deps.session });
   const rooms = createRooms(chat);
-  const unlisten = [sync.on('revoked', revoked), chat.on('revoked', revoked), keepMinutes(name, records)];
+  const unlisten = [sync.on('revoked', revoked), chat.on('revoked', revoked)];
+  // The counts belong to the copy that is kept: a tab without it has heard other changes.
+  if (kept) unlisten.push(keepPace(name, records));
   chat.start();
 
   function revoked({ code }: { code: string }): void {
@@ -74,8 +77,8 @@ async function knowTenant({ session, user }: EngineDeps): Promise<SessionUser> {
 
 async function startSync(
   { session, url }: EngineDeps,
-  name: string,
   store: Store,
+  saved: string | null,
 ): Promise<{ sync: SyncClient; records: Records }> {
   const sync = createSyncClient({
     url,
@@ -84,7 +87,7 @@ async function startSync(
     subscribe: COLLECTIONS.map((collection) => ({ collection })),
     app: { name: 'sluice-web', version: '1' },
   });
-  const records = createRecords({ client: sync, savedMinutes: localStorage.getItem(minutesKey(name)) });
+  const records = createRecords({ client: sync, saved });
   try {
     await sync.start();
   } catch (error) {
@@ -96,13 +99,25 @@ async function startSync(
   return { sync, records };
 }
 
-const minutesKey = (name: string): string => `${name}.minutes`;
+const paceKey = (name: string): string => `${name}.pace`;
+
+function findPace(name: string): string | null {
+  try {
+    return localStorage.getItem(paceKey(name));
+  } catch {
+    return null;
+  }
+}
 
 /** The gateway does not tell again when it took an invoice, so the counts of the last hour outlive a reload here. */
-function keepMinutes(name: string, records: Records): () => void {
+function keepPace(name: string, records: Records): () => void {
+  let written = '';
   const save = (): void => {
+    const text = records.save();
+    if (text === written) return;
     try {
-      localStorage.setItem(minutesKey(name), records.minutes.save());
+      localStorage.setItem(paceKey(name), text);
+      written = text;
     } catch {
       // A full or forbidden storage costs the chart its past, nothing else.
     }

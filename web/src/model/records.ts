@@ -1,5 +1,12 @@
-import type { Change, Replica, SnapshotRecord, StoredRecord, SyncClient } from '../../../sdk/index.ts';
-import { createMinuteCounts, type MinuteCounts } from './minutes.ts';
+import type {
+  Change,
+  LinkState,
+  Replica,
+  SnapshotRecord,
+  StoredRecord,
+  SyncClient,
+} from '../../../sdk/index.ts';
+import { createMinuteCounts, parseDated, type MinuteCounts } from './minutes.ts';
 import { createSignal, type Signal } from './signal.ts';
 import { createStockPivot, type StockPivot } from './stock.ts';
 import { createVersionedList, type VersionedList } from './versioned-list.ts';
@@ -28,7 +35,7 @@ export interface OrderRow {
 }
 
 export interface Frames {
-  /** When the last frame was stored, in epoch ms; null: none since the page was opened. */
+  /** When something last arrived, in epoch ms; null: nothing so far. */
   at: number | null;
   /** The tenant's version as of the last change that was applied here. */
   version: number;
@@ -48,14 +55,19 @@ export interface Records {
   frames: () => Frames;
   /** Records read from the local copy so far while it is being read; null: done. */
   reading: () => number | null;
+  /** Nothing is here, of any collection. */
+  isEmpty: () => boolean;
+  /** What the records alone do not tell, for the next visit. */
+  save: () => string;
   /** Reads the local copy; to be called once it is open. */
   load: () => Promise<void>;
   close: () => void;
 }
 
 export interface RecordsOptions {
-  client: Pick<SyncClient, 'on'> & { readonly replica: Replica };
-  savedMinutes: string | null;
+  client: Pick<SyncClient, 'on' | 'state'> & { readonly replica: Replica };
+  /** By the last visit; null: nothing, or not of this local copy. */
+  saved: string | null;
   now?: () => number;
 }
 
@@ -83,14 +95,21 @@ class LiveRecords implements Records {
   #reading: number | null = 0;
   #closed = false;
 
-  constructor({ client, savedMinutes, now = Date.now }: RecordsOptions) {
+  constructor({ client, saved, now = Date.now }: RecordsOptions) {
+    const { at, minutes } = parseSaved(saved);
+    this.#frames.at = at;
     const signal = (): Signal => createSignal({ intervalMs: () => (this.#filling ? FILLING_MS : CALM_MS) });
     this.signals = { fatura: signal(), stoku: signal(), porosia: signal() };
     this.progress = signal();
-    this.#views = createViews(createMinuteCounts(savedMinutes, now()));
+    this.#views = createViews(createMinuteCounts(minutes));
     this.#replica = client.replica;
     this.#now = now;
+    let before = client.state.name;
     this.#unlisten = [
+      client.on('state', (state) => {
+        if (state.name !== before) this.#listen(state);
+        before = state.name;
+      }),
       client.on('changes', ({ changes, more }) => {
         for (const change of changes) this.#apply(change);
         this.#framed(more);
@@ -103,6 +122,7 @@ class LiveRecords implements Records {
       client.on('reset', () => {
         this.#filling = true;
         this.#views.clear();
+        this.minutes.forget();
         this.#touchAll();
       }),
     ];
@@ -132,6 +152,15 @@ class LiveRecords implements Records {
     return this.#reading;
   }
 
+  save(): string {
+    return JSON.stringify({ at: this.#frames.at, minutes: this.minutes.save() });
+  }
+
+  isEmpty(): boolean {
+    const { invoices, orders, stock } = this.#views;
+    return invoices.size() === 0 && orders.size() === 0 && stock.size() === 0;
+  }
+
   async load(): Promise<void> {
     for (const collection of COLLECTIONS) await this.#loadCollection(collection);
     this.#reading = null;
@@ -158,8 +187,18 @@ class LiveRecords implements Records {
     }
   }
 
+  /** A resume brings every change there was, each with its time; a snapshot is the records alone, as of its head. */
+  #listen(state: LinkState): void {
+    const isSnapshot = state.name === 'snapshot';
+    if (isSnapshot || (state.name === 'live' && !this.minutes.begun()))
+      this.minutes.begin(this.#now(), state.head);
+  }
+
   #put(record: StoredRecord | SnapshotRecord): void {
-    this.#frames.version = Math.max(this.#frames.version, record.recordVersion);
+    const { collection, id, recordVersion, data } = record;
+    this.#frames.version = Math.max(this.#frames.version, recordVersion);
+    if (collection === 'fatura' && !this.invoices.has(id))
+      this.minutes.known(recordVersion, parseDated(textOf(data['date'])));
     if (isCollection(record.collection) && this.#views.put(record)) this.signals[record.collection].touch();
   }
 
@@ -170,7 +209,7 @@ class LiveRecords implements Records {
     if (op === 'put' && data !== undefined) {
       this.#gone.delete(`${collection}/${id}`);
       this.#put({ collection, id, partition, recordVersion, data });
-      if (collection === 'fatura') this.minutes.add(Date.parse(change.at));
+      if (collection === 'fatura') this.minutes.heard(recordVersion, Date.parse(change.at));
       return;
     }
     if (this.#reading !== null) this.#gone.add(`${collection}/${id}`);
@@ -185,6 +224,18 @@ class LiveRecords implements Records {
 
   #touchAll(): void {
     for (const collection of COLLECTIONS) this.signals[collection].touch();
+  }
+}
+
+function parseSaved(saved: string | null): { at: number | null; minutes: string | null } {
+  try {
+    const { at, minutes } = Object(JSON.parse(saved ?? 'null')) as Record<string, unknown>;
+    return {
+      at: typeof at === 'number' ? at : null,
+      minutes: typeof minutes === 'string' ? minutes : null,
+    };
+  } catch {
+    return { at: null, minutes: null };
   }
 }
 

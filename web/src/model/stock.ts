@@ -30,6 +30,10 @@ export interface StockPivot {
   put: (id: string, branch: string, version: number, data: Record<string, unknown>) => boolean;
   remove: (id: string) => boolean;
   clear: () => void;
+  /** Stock records: one a product and branch, as a rule. */
+  size: () => number;
+  /** A product's name; empty when no branch has told it. */
+  nameOf: (sku: string) => string;
   branches: () => string[];
   rows: () => StockRow[];
 }
@@ -83,6 +87,8 @@ export function createStockPivot(): StockPivot {
       products.clear();
       perBranch.clear();
     },
+    size: () => holdings.size,
+    nameOf: (sku) => products.get(sku)?.name ?? '',
     branches: () => [...perBranch.keys()].sort(naturally),
     rows: () => [...products.values()].sort((a, b) => (a.sku < b.sku ? -1 : 1)).map(toRow),
   };

@@ -9,6 +9,8 @@ export interface VersionedList<T extends Versioned> {
   /** Takes the row unless a newer one of that id is there. */
   put: (row: T) => boolean;
   remove: (id: string) => boolean;
+  has: (id: string) => boolean;
+  size: () => number;
   clear: () => void;
   /** The same array grows in place: compare lengths or versions, not identities. */
   rows: () => readonly T[];
@@ -32,6 +34,8 @@ export function createVersionedList<T extends Versioned>(): VersionedList<T> {
       stale = byId.delete(id) || stale;
       return stale;
     },
+    has: (id) => byId.has(id),
+    size: () => byId.size,
     clear() {
       byId.clear();
       rows = [];

@@ -7,6 +7,7 @@ import { MessageList } from '../components/message-list.tsx';
 import { roomNameOf, RoomList } from '../components/room-list.tsx';
 import { useEngine, useLinkState, useSignal } from '../hooks/use-engine.tsx';
 import { useSession } from '../hooks/use-session.tsx';
+import { useTitle } from '../hooks/use-title.ts';
 import { useTyping } from '../hooks/use-typing.ts';
 import type { RoomSummary } from '../model/rooms.ts';
 
@@ -19,6 +20,7 @@ export function ChatPage() {
   const { room } = useParams<{ room?: string }>();
   const list = rooms.list();
   const current = list.find((one) => one.room === room);
+  useTitle(current ? current.title || current.room : 'Chat');
 
   const join = async (name: string): Promise<void> => {
     await chat.join(name);

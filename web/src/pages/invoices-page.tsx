@@ -4,11 +4,12 @@ import { InvoiceDialog } from '../components/invoice-dialog.tsx';
 import { InvoiceTable } from '../components/invoice-table.tsx';
 import { MinuteChart } from '../components/minute-chart.tsx';
 import { PageHead } from '../components/page-head.tsx';
-import { formatAge, formatNumber } from '../format.ts';
-import { useEngine, useSignal } from '../hooks/use-engine.tsx';
+import { formatAgo, formatNumber, formatTime } from '../format.ts';
+import { useEngine, useLinkState, useSignal } from '../hooks/use-engine.tsx';
 import { useNow } from '../hooks/use-now.ts';
+import type { PaceSeries } from '../model/minutes.ts';
 import type { InvoiceRow } from '../model/records.ts';
-import { RecordsNote } from './records-note.tsx';
+import { RecordsFrame } from './records-frame.tsx';
 
 interface Filter {
   search: string;
@@ -31,52 +32,72 @@ export function InvoicesPage() {
   return (
     <section className="page fill" aria-label="Invoices">
       <PageHead title="Invoices" native="Fatura">
-        <span className="sub count">{formatNumber(all.length)} in all</span>
+        {all.length === 0 ? null : <span className="sub count">{formatNumber(all.length)} in all</span>}
       </PageHead>
-      <RecordsNote empty={all.length === 0} />
-      <PaceCard version={version} />
-      <Filters filter={filter} branches={branches} onChange={setFilter} />
-      <InvoiceTable
-        key={JSON.stringify(wanted)}
-        rows={rows}
-        onOpen={setOpen}
-        empty={
-          all.length === 0
-            ? 'No invoices yet. They appear here as the branches send them.'
-            : 'No invoice matches. Change the filter above.'
-        }
-      />
-      {open === undefined ? null : (
-        <InvoiceDialog id={open} replica={sync.replica} onClose={() => setOpen(undefined)} />
-      )}
+      <RecordsFrame>
+        <PaceCard version={version} />
+        <Filters filter={filter} branches={branches} onChange={setFilter} />
+        <InvoiceTable
+          key={JSON.stringify(wanted)}
+          rows={rows}
+          onOpen={setOpen}
+          empty={
+            all.length === 0
+              ? 'No invoices yet. They appear here as the branches send them.'
+              : 'No invoice matches. Change the filter above.'
+          }
+        />
+        {open === undefined ? null : (
+          <InvoiceDialog
+            id={open}
+            replica={sync.replica}
+            nameOf={records.stock.nameOf}
+            onClose={() => setOpen(undefined)}
+          />
+        )}
+      </RecordsFrame>
     </section>
   );
 }
 
 /** The chart, with its figures in words. */
 function PaceCard({ version }: { version: number }) {
-  const { records } = useEngine();
+  const { records, sync } = useEngine();
+  const state = useLinkState(sync);
   const now = useNow(5_000);
-  const { times, counts } = useMemo(() => records.minutes.series(Date.now()), [records, now, version]);
-  const frames = records.frames();
-  const hour = counts.reduce((sum, count) => sum + count, 0);
+  const pace = useMemo(() => records.minutes.series(Date.now()), [records, now, version]);
+  const { at } = records.frames();
+  const hour = pace.counts.reduce((sum, count) => sum + count, 0);
   return (
     <section className="card pace" aria-label="Pace">
       <dl className="figures">
-        <Figure term="This minute" value={formatNumber(counts.at(-1) ?? 0)} />
-        <Figure term="Last 60 minutes" value={formatNumber(hour)} />
         <Figure
-          term="Last frame"
-          value={frames.at === null ? 'none yet' : `${formatAge(now - frames.at)} ago`}
+          term="This minute"
+          value={state.name === 'live' ? formatNumber(pace.counts.at(-1) ?? 0) : '–'}
         />
+        <Figure term={spanOf(pace)} value={formatNumber(hour)} />
+        <Figure term="Last update" value={at === null ? 'none yet' : formatAgo(now - at)} />
       </dl>
       <div className="pace-chart">
         <h2 className="card-title">Invoices per minute</h2>
-        <MinuteChart times={times} counts={counts} />
-        <p className="sub">By the time the gateway took them, since this browser first listened.</p>
+        <MinuteChart pace={pace} span={spanOf(pace)} />
+        <p className="sub">{basisOf(pace)}</p>
       </div>
     </section>
   );
+}
+
+/** What the sum covers: never an hour of which this browser heard a part. */
+function spanOf({ since, whole, dated }: PaceSeries): string {
+  return since === undefined || whole || dated > 0 ? 'Last 60 minutes' : `Since ${formatTime(since)}`;
+}
+
+function basisOf({ since, whole, dated }: PaceSeries): string {
+  if (whole) return 'Counted as they reached the gateway.';
+  if (since === undefined) return 'Counted once this browser is connected.';
+  const from = formatTime(since);
+  if (dated > 0) return `Counted as they reached the gateway; until ${from} by the time on the invoice.`;
+  return `Counted since this browser first connected, at ${from}. When earlier ones came is not known here.`;
 }
 
 function Figure({ term, value }: { term: string; value: string }) {

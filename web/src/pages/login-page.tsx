@@ -2,30 +2,54 @@ import { useState, type SyntheticEvent } from 'react';
 import { Button, PasswordInput, TextInput } from '@mantine/core';
 import { Link, useLocation } from 'wouter';
 import { AuthCard } from '../components/auth-card.tsx';
+import { FACTOR_ADVICE } from '../components/factor-code.tsx';
 import { codeOf } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
+import { usePasskeyAutofill } from '../hooks/use-passkey-autofill.ts';
 import { NOTHING_PENDING, useSession } from '../hooks/use-session.tsx';
+import { post } from '../model/anonymous.ts';
+import { challengeOf, passkeysWork, usePasskeyOf } from '../model/passkeys.ts';
+import { SecondStep, secondStepOf, type StepDue } from './second-step.tsx';
 
-export function LoginPage() {
+/** `why`: what the page behind the login is for. */
+export function LoginPage({ why }: { why?: string }) {
+  const [due, setDue] = useState<StepDue>();
+  return due ? (
+    <SecondStep due={due} onBack={() => setDue(undefined)} />
+  ) : (
+    <FirstStep why={why} onDue={setDue} />
+  );
+}
+
+function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepDue) => void }) {
   const { session, phase, pending, setPending } = useSession();
-  const [name, setName] = useState(pending.email || pending.username);
-  const [password, setPassword] = useState('');
+  const [form, setForm] = useState({ name: pending.email || pending.username, password: '' });
+  const [passkeyError, setPasskeyError] = useState<unknown>();
   const { busy, error, run } = useAction();
 
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
-    const who = name.includes('@') ? { email: name.trim() } : { username: name.trim() };
+    const name = form.name.trim();
+    const who = name.includes('@') ? { email: name } : { username: name };
+    setPasskeyError(undefined);
     void run(async () => {
-      await session.login({ ...who, password });
-      setPending(NOTHING_PENDING);
+      try {
+        await session.login({ ...who, password: form.password });
+        setPending(NOTHING_PENDING);
+      } catch (reason) {
+        const due = secondStepOf(reason);
+        if (!due) throw reason;
+        onDue(due);
+      }
     });
   }
 
   return (
     <AuthCard
       title="Log in"
-      notice={phase.name === 'guest' ? phase.notice : undefined}
-      error={error}
+      notice={(phase.name === 'guest' ? phase.notice : undefined) ?? why}
+      error={passkeyError ?? error}
+      advice={passkeyError === undefined ? {} : FACTOR_ADVICE}
       foot={
         <>
           New here? <Link href="/signup">Sign up</Link>
@@ -33,28 +57,77 @@ export function LoginPage() {
       }
     >
       <form onSubmit={submit}>
-        <TextInput
-          label="Username or e-mail"
-          autoComplete="username"
-          autoCapitalize="none"
-          spellCheck={false}
-          required
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-        />
-        <PasswordInput
-          label="Password"
-          autoComplete="current-password"
-          required
-          value={password}
-          onChange={(event) => setPassword(event.currentTarget.value)}
-        />
+        <NameAndPassword form={form} onChange={setForm} />
         <Button type="submit" loading={busy} fullWidth>
           Log in
         </Button>
-        {codeOf(error) === 'email_not_verified' ? <EnterCode name={name.trim()} /> : null}
+        {codeOf(error) === 'email_not_verified' ? <EnterCode name={form.name.trim()} /> : null}
+        <PasskeyLogin onError={setPasskeyError} />
       </form>
+      <Link className="aside" href="/forgot">
+        Forgot your password?
+      </Link>
     </AuthCard>
+  );
+}
+
+interface Form {
+  name: string;
+  password: string;
+}
+
+function NameAndPassword({ form, onChange }: { form: Form; onChange: (form: Form) => void }) {
+  return (
+    <>
+      <TextInput
+        label="Username or e-mail"
+        autoComplete="username webauthn"
+        autoCapitalize="none"
+        spellCheck={false}
+        required
+        value={form.name}
+        onChange={(event) => onChange({ ...form, name: event.currentTarget.value })}
+      />
+      <PasswordInput
+        label="Password"
+        autoComplete="current-password"
+        required
+        value={form.password}
+        onChange={(event) => onChange({ ...form, password: event.currentTarget.value })}
+      />
+    </>
+  );
+}
+
+/** A passkey is both factors: what somebody has, and the check of who holds it. */
+function PasskeyLogin({ onError }: { onError: (error: unknown) => void }) {
+  const { session } = useSession();
+  const { busy, run } = useAction();
+
+  async function enter({ asked, response }: { asked: unknown; response: unknown }): Promise<void> {
+    await session.loginBy('/api/passkeys/login', { challenge_id: challengeOf(asked), response });
+  }
+  const attempt = (work: () => Promise<void>): void =>
+    void run(async () => {
+      onError(undefined);
+      await work().catch(onError);
+    });
+  usePasskeyAutofill((chosen) => attempt(() => enter(chosen)));
+  if (!passkeysWork()) return null;
+  return (
+    <Button
+      variant="default"
+      fullWidth
+      loading={busy}
+      onClick={() =>
+        attempt(async () => {
+          const asked = await post('/api/passkeys/login-options', {});
+          await enter({ asked, response: await usePasskeyOf(asked) });
+        })
+      }
+    >
+      Log in with a passkey
+    </Button>
   );
 }
 

@@ -4,7 +4,7 @@ import { ORDER_STATUSES, OrderTable } from '../components/order-table.tsx';
 import { PageHead } from '../components/page-head.tsx';
 import { formatNumber } from '../format.ts';
 import { useEngine, useSignal } from '../hooks/use-engine.tsx';
-import { RecordsNote } from './records-note.tsx';
+import { RecordsFrame } from './records-frame.tsx';
 
 export function OrdersPage() {
   const { records } = useEngine();
@@ -21,26 +21,27 @@ export function OrdersPage() {
   return (
     <section className="page fill" aria-label="Orders">
       <PageHead title="Orders" native="Porosia">
-        <span className="sub count">{formatNumber(all.length)} in all</span>
+        {all.length === 0 ? null : <span className="sub count">{formatNumber(all.length)} in all</span>}
       </PageHead>
-      <RecordsNote empty={all.length === 0} />
-      <div className="filters" role="search" aria-label="Filter orders">
-        <NativeSelect
-          aria-label="Status"
-          size="sm"
-          data={[{ value: '', label: 'Every status' }, ...ORDER_STATUSES.map(option)]}
-          value={status}
-          onChange={(event) => setStatus(event.currentTarget.value)}
+      <RecordsFrame>
+        <div className="filters" role="search" aria-label="Filter orders">
+          <NativeSelect
+            aria-label="Status"
+            size="sm"
+            data={[{ value: '', label: 'Every status' }, ...ORDER_STATUSES.map(option)]}
+            value={status}
+            onChange={(event) => setStatus(event.currentTarget.value)}
+          />
+        </div>
+        <OrderTable
+          rows={rows}
+          empty={
+            all.length === 0
+              ? 'No orders yet. They appear here as the branches send them.'
+              : 'No order has this status.'
+          }
         />
-      </div>
-      <OrderTable
-        rows={rows}
-        empty={
-          all.length === 0
-            ? 'No orders yet. They appear here as the branches send them.'
-            : 'No order has this status.'
-        }
-      />
+      </RecordsFrame>
     </section>
   );
 }

@@ -1,12 +1,22 @@
+import { lazy, Suspense } from 'react';
+import { GrantHint } from '../components/first-steps.tsx';
 import { PageHead } from '../components/page-head.tsx';
 import { PeopleList } from '../components/people-list.tsx';
 import { useEngine } from '../hooks/use-engine.tsx';
 import { useNow } from '../hooks/use-now.ts';
 import { usePresence } from '../hooks/use-presence.ts';
+import { useRights } from '../hooks/use-rights.ts';
+import { useSession } from '../hooks/use-session.tsx';
+
+const Invitations = lazy(async () => ({
+  default: (await import('../components/invitations.tsx')).Invitations,
+}));
 
 export function PeoplePage() {
   const { chat } = useEngine();
   const presence = usePresence(chat);
+  const { session } = useSession();
+  const rights = useRights(session, true);
   const now = useNow(10_000);
   const people = presence.filter((entry) => entry.kind === 'user');
   const agents = presence.filter((entry) => entry.kind !== 'user');
@@ -16,12 +26,23 @@ export function PeoplePage() {
       <div className="columns">
         <PeopleList title="People" entries={people} now={now} empty="Nobody is here yet." />
         <PeopleList
-          title="Branch agents"
+          title="Branches and services"
           entries={agents}
           now={now}
-          empty="No branch agent has connected yet. Each appears here with its queue and how far it is behind."
+          empty="No branch has connected yet. Each appears here, with what it still has to send and to receive."
         />
       </div>
+      {rights?.administers === true ? (
+        <div className="columns">
+          <Suspense>
+            <Invitations />
+          </Suspense>
+          <section className="card steps" aria-label="Rights">
+            <h2 className="card-title">Who may see which records</h2>
+            <GrantHint />
+          </section>
+        </div>
+      ) : null}
     </section>
   );
 }

@@ -1,8 +1,10 @@
-import { lazy, Suspense, useCallback } from 'react';
+import { Suspense, useCallback, useEffect } from 'react';
 import type { SessionUser, Status } from '../../../sdk/index.ts';
 import { Redirect, Route, Switch } from 'wouter';
 import { AccountMenu } from '../components/account-menu.tsx';
 import { Banner } from '../components/banner.tsx';
+import { DeviceNotice } from '../components/device-notice.tsx';
+import { InvitedAlready } from '../components/invited-already.tsx';
 import { Connection } from '../components/connection.tsx';
 import { Shell } from '../components/shell.tsx';
 import { Waiting } from '../components/waiting.tsx';
@@ -10,32 +12,59 @@ import { EngineProvider, useEngine, useLinkState, useSignal } from '../hooks/use
 import { useNow } from '../hooks/use-now.ts';
 import { usePresence } from '../hooks/use-presence.ts';
 import { useSession } from '../hooks/use-session.tsx';
+import { StepUpProvider } from '../hooks/use-step-up.tsx';
+import { later } from '../later.ts';
 
-const InvoicesPage = lazy(async () => ({ default: (await import('./invoices-page.tsx')).InvoicesPage }));
-const StockPage = lazy(async () => ({ default: (await import('./stock-page.tsx')).StockPage }));
-const OrdersPage = lazy(async () => ({ default: (await import('./orders-page.tsx')).OrdersPage }));
-const ChatPage = lazy(async () => ({ default: (await import('./chat-page.tsx')).ChatPage }));
-const PeoplePage = lazy(async () => ({ default: (await import('./people-page.tsx')).PeoplePage }));
+const load = {
+  invoices: async () => (await import('./invoices-page.tsx')).InvoicesPage,
+  stock: async () => (await import('./stock-page.tsx')).StockPage,
+  orders: async () => (await import('./orders-page.tsx')).OrdersPage,
+  chat: async () => (await import('./chat-page.tsx')).ChatPage,
+  people: async () => (await import('./people-page.tsx')).PeoplePage,
+};
+const InvoicesPage = later(load.invoices);
+const StockPage = later(load.stock);
+const OrdersPage = later(load.orders);
+const ChatPage = later(load.chat);
+const PeoplePage = later(load.people);
+const AccountPage = later(async () => (await import('./account-page.tsx')).AccountPage);
+const DevicePage = later(async () => (await import('./device-page.tsx')).DevicePage);
+
+/** What is used every day is there before it is asked for, and so also while the gateway is out of reach. */
+const AHEAD_MS = 500;
 
 /** Everything behind the login. */
 export function SignedIn({ user }: { user: SessionUser }) {
   return (
     <EngineProvider user={user} waiting={<Waiting words="Opening your local copy…" />}>
-      <Frame user={user} />
+      <StepUpProvider>
+        <Frame user={user} />
+      </StepUpProvider>
     </EngineProvider>
   );
 }
 
 function Frame({ user }: { user: SessionUser }) {
-  const { sync, rooms } = useEngine();
+  const { sync, chat, rooms } = useEngine();
   const state = useLinkState(sync);
   useSignal(rooms.signal);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      for (const part of Object.values(load)) part().catch(() => undefined);
+    }, AHEAD_MS);
+    return () => clearTimeout(timer);
+  }, []);
   return (
     <Shell
       unread={rooms.unread()}
       connection={<ConnectionMenu />}
       account={<Account user={user} />}
-      banner={<Banner state={state} />}
+      banner={
+        <>
+          <Banner state={state} />
+          <DeviceNotice chat={chat} />
+        </>
+      }
     >
       <Suspense fallback={<Waiting words="Loading…" />}>
         <Switch>
@@ -44,6 +73,11 @@ function Frame({ user }: { user: SessionUser }) {
           <Route path="/orders" component={OrdersPage} />
           <Route path="/chat/:room?" component={ChatPage} />
           <Route path="/people" component={PeoplePage} />
+          <Route path="/account/:tab?" component={AccountPage} />
+          <Route path="/device" component={DevicePage} />
+          <Route path="/invite">
+            <InvitedAlready username={user.username} />
+          </Route>
           <Route>
             <Redirect to="/invoices" replace />
           </Route>

@@ -1,7 +1,8 @@
 import { useState, type SyntheticEvent } from 'react';
-import { Button, PasswordInput, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { Link, useLocation } from 'wouter';
 import { AuthCard } from '../components/auth-card.tsx';
+import { NewPassword } from '../components/new-password.tsx';
 import { faultsByField } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
 import { useSession } from '../hooks/use-session.tsx';
@@ -53,13 +54,10 @@ export function SignupPage() {
           {...bind('username')}
         />
         <TextInput label="E-mail" type="email" autoComplete="email" {...bind('email')} />
-        <PasswordInput
-          label="Password"
-          description="At least 8 characters; 15 or more are better. A sentence will do."
-          autoComplete="new-password"
-          minLength={8}
-          maxLength={256}
-          {...bind('password')}
+        <NewPassword
+          value={form.password}
+          error={faults['password']}
+          onChange={(password) => setForm((old) => ({ ...old, password }))}
         />
         <Button type="submit" loading={busy} fullWidth>
           Sign up

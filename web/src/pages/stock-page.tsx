@@ -5,7 +5,7 @@ import { StockTable } from '../components/stock-table.tsx';
 import { formatNumber } from '../format.ts';
 import { useEngine, useSignal } from '../hooks/use-engine.tsx';
 import type { StockRow } from '../model/stock.ts';
-import { RecordsNote } from './records-note.tsx';
+import { RecordsFrame } from './records-frame.tsx';
 
 type Show = 'all' | 'low' | 'negative';
 
@@ -25,50 +25,55 @@ export function StockPage() {
   return (
     <section className="page fill" aria-label="Stock">
       <PageHead title="Stock" native="Stoku">
-        <span className="sub count">
-          {formatNumber(all.length)} products, {formatNumber(branches.length)} branches
-        </span>
+        <span className="sub count">{summaryOf(all.length, branches.length)}</span>
       </PageHead>
-      <RecordsNote empty={all.length === 0} />
-      <div className="filters" role="search" aria-label="Filter stock">
-        <TextInput
-          aria-label="Search by code or name"
-          placeholder="Code or name"
-          size="sm"
-          value={search}
-          onChange={(event) => setSearch(event.currentTarget.value)}
+      <RecordsFrame>
+        <div className="filters" role="search" aria-label="Filter stock">
+          <TextInput
+            aria-label="Search by code or name"
+            placeholder="Code or name"
+            size="sm"
+            value={search}
+            onChange={(event) => setSearch(event.currentTarget.value)}
+          />
+          <SegmentedControl
+            aria-label="Show"
+            size="sm"
+            data={[
+              { value: 'all', label: 'All' },
+              { value: 'low', label: 'Low' },
+              { value: 'negative', label: 'Below 0' },
+            ]}
+            value={show}
+            onChange={(value) => setShow(value)}
+          />
+          <NativeSelect
+            aria-label="What counts as low"
+            size="sm"
+            data={LOW_LEVELS.map((level) => ({ value: String(level), label: `Low: up to ${level}` }))}
+            value={low}
+            onChange={(event) => setLow(Number(event.currentTarget.value))}
+          />
+        </div>
+        <StockTable
+          rows={rows}
+          branches={branches}
+          low={low}
+          empty={
+            all.length === 0
+              ? 'No stock yet. It appears here as the branches send it.'
+              : 'No product matches. Change the filter above.'
+          }
         />
-        <SegmentedControl
-          aria-label="Show"
-          size="sm"
-          data={[
-            { value: 'all', label: 'All' },
-            { value: 'low', label: 'Low' },
-            { value: 'negative', label: 'Below 0' },
-          ]}
-          value={show}
-          onChange={(value) => setShow(value)}
-        />
-        <NativeSelect
-          aria-label="What counts as low"
-          size="sm"
-          data={LOW_LEVELS.map((level) => ({ value: String(level), label: `Low: up to ${level}` }))}
-          value={low}
-          onChange={(event) => setLow(Number(event.currentTarget.value))}
-        />
-      </div>
-      <StockTable
-        rows={rows}
-        branches={branches}
-        low={low}
-        empty={
-          all.length === 0
-            ? 'No stock yet. It appears here as the branches send it.'
-            : 'No product matches. Change the filter above.'
-        }
-      />
+      </RecordsFrame>
     </section>
   );
+}
+
+function summaryOf(products: number, branches: number): string {
+  if (products === 0) return '';
+  const where = branches === 1 ? 'one branch' : `${formatNumber(branches)} branches`;
+  return `${formatNumber(products)} products, ${where}`;
 }
 
 function limitOf(show: Show, low: number): number {

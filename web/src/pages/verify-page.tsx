@@ -1,11 +1,11 @@
 import { useState, type SyntheticEvent } from 'react';
-import { Anchor, Button, Text, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { Link, useLocation } from 'wouter';
 import { AuthCard } from '../components/auth-card.tsx';
+import { CODE_LENGTH, CodeInput } from '../components/code-input.tsx';
+import { MailHint } from '../components/mail-hint.tsx';
 import { useAction } from '../hooks/use-action.ts';
 import { useSession } from '../hooks/use-session.tsx';
-
-const CODE_LENGTH = 6;
 
 export function VerifyPage() {
   const { session, announce, pending, setPending } = useSession();
@@ -95,40 +95,5 @@ function EmailInput({ email, onChange }: { email: string; onChange: (email: stri
       value={email}
       onChange={(event) => onChange(event.currentTarget.value)}
     />
-  );
-}
-
-interface CodeInputProps {
-  code: string;
-  onChange: (code: string) => void;
-}
-
-/** Takes what is pasted out of a mail, with spaces or words around the digits. */
-function CodeInput({ code, onChange }: CodeInputProps) {
-  return (
-    <TextInput
-      label="Six-digit code"
-      className="code-input"
-      inputMode="numeric"
-      autoComplete="one-time-code"
-      autoFocus
-      required
-      value={code}
-      onChange={(event) => onChange(event.currentTarget.value.replace(/\D/g, '').slice(0, CODE_LENGTH))}
-    />
-  );
-}
-
-/** On the gateway's own machine there is often no mail server: then the mail is printed and kept. */
-function MailHint() {
-  if (!/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(location.hostname)) return null;
-  return (
-    <Text size="sm" c="dimmed">
-      No mail server set up? Then the gateway prints the mail on its console and keeps it at{' '}
-      <Anchor href="/dev/mail" target="_blank" rel="noreferrer" inherit>
-        /dev/mail
-      </Anchor>
-      .
-    </Text>
   );
 }
