@@ -118,10 +118,19 @@ export async function openSubscribers(
   count: number,
   subscribe: readonly Subscription[],
 ): Promise<WireClient[]> {
+  return await openWith(side, await side.issueTokens(count), subscribe);
+}
+
+/** The same for tokens that have been issued. */
+export async function openWith(
+  side: RunningSide,
+  tokens: readonly string[],
+  subscribe: readonly Subscription[],
+): Promise<WireClient[]> {
   const clients: WireClient[] = [];
-  for (let opened = 0; opened < count; opened += OPENING) {
-    const tokens = await side.issueTokens(Math.min(OPENING, count - opened));
-    clients.push(...(await Promise.all(tokens.map((token) => openSubscriber(side, token, subscribe)))));
+  for (let opened = 0; opened < tokens.length; opened += OPENING) {
+    const some = tokens.slice(opened, opened + OPENING);
+    clients.push(...(await Promise.all(some.map((token) => openSubscriber(side, token, subscribe)))));
   }
   return clients;
 }

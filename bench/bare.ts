@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { createIo } from '../server/io.ts';
+import { serveBareTokens } from './bare-tokens.ts';
 import type { Side } from './side.ts';
 
 /**
@@ -57,6 +58,7 @@ export async function startBare(databaseUrl: string): Promise<Side> {
     options: '-c synchronous_commit=on -c jit=off',
   });
   const http = createServer();
+  const tokens = await serveBareTokens(http, pool);
   const io = createIo(http, () => true);
   const namespace = io.of('/sync');
   const write = createGroupWriter(pool);
@@ -82,6 +84,8 @@ export async function startBare(databaseUrl: string): Promise<Side> {
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
     issueTokens: (count) => Promise.resolve(Array.from({ length: count }, () => 'none')),
+    registerClients: (count) => tokens.registerClients(count),
+    createPeople: () => Promise.resolve([]),
     async close() {
       await io.close();
       await pool.end();

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../server/embedded/embedded-postgres.ts';
+import { BARE_CLIENTS } from './bare-tokens.ts';
 import { BARE_TABLES } from './bare.ts';
 import { PROTOTYPE_TABLES } from './prototype.ts';
 
@@ -24,7 +25,7 @@ export async function openBenchDatabase(
   await run(server.url, [`CREATE DATABASE ${name}`]);
   const own = new URL(server.url);
   own.pathname = `/${name}`;
-  await run(own.href, [...BARE_TABLES, ...PROTOTYPE_TABLES]);
+  await run(own.href, [...BARE_TABLES, BARE_CLIENTS, ...PROTOTYPE_TABLES]);
   return {
     url: own.href,
     async close() {

@@ -1,70 +1,77 @@
-import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createSocketRegistry } from '../server/auth/live-sockets.ts';
-import { parseGrants } from '../server/auth/principal.ts';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { createApp } from '../server/app.ts';
+import { authenticateClient, grantClientCredentials } from '../server/auth/client-grants.ts';
+import type { Identity } from '../server/auth/identity.ts';
+import { registerClient } from '../server/auth/oauth-clients.ts';
 import type { Principal } from '../server/auth/principal.ts';
-import { openDatabase } from '../server/db.ts';
-import { startHints } from '../server/hints.ts';
-import { createIo } from '../server/io.ts';
+import { parseConfig } from '../server/config.ts';
 import { createLogger } from '../server/log.ts';
-import { createMetrics } from '../server/metrics.ts';
-import { serveSync } from '../server/socket.ts';
-import { coalesceWrites } from '../server/sockets/coalesce.ts';
-import { watchDrain } from '../server/sockets/drain-watch.ts';
-import type { Doorkeeper } from '../server/sockets/guards.ts';
-import { createSync } from '../server/sync/sync.ts';
-import type { Side } from './side.ts';
+import { BENCH_PASSWORD } from './side.ts';
+import type { BenchClient, Side } from './side.ts';
 
-/** Starts the gateway that is measured. The one place that knows how it is wired and where tokens come from. */
+/**
+ * Starts the gateway that is measured: the whole of it, as `npm start` does, on the given database. Every client is
+ * registered, holds a session and is known by its token; what is spared is HTTP, whose limits are not what is measured.
+ */
 export async function startGateway(databaseUrl: string): Promise<Side> {
-  const db = await openDatabase({ url: databaseUrl });
-  const log = createLogger('error');
-  const hints = await startHints({ databaseUrl, log });
-  const http = createServer();
-  const io = createIo(http, () => true);
-  const sync = createSync({
-    db,
-    hints,
-    log,
-    emitToRoom: (room, frame) => void io.of('/sync').local.to(room).emit('sync:delta', frame),
-  });
-  const metrics = createMetrics();
-  serveSync(io, { identity: createDoorkeeper(), sync, log, metrics, trustProxy: false });
-  coalesceWrites(io);
-  const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc());
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const dataDir = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
+  const settings = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, PORT: '0', JWT_EXPIRES_IN: '2h' };
+  // all the load comes from one address
+  const env = { ...settings, RATE_LIMIT_MAX_REQUESTS: '1000000', CLIENT_TOKEN_LIMIT: '1000000' };
+  const silence = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const app = await createApp({ config: parseConfig(env), log: createLogger('error'), console: silence });
+  const { adminKeyFile = '' } = app;
+  const admin = await app.identity.authenticateKey((await readFile(adminKeyFile, 'utf8')).trim());
   return {
-    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    issueTokens: (count) => Promise.resolve(Array.from({ length: count }, () => randomUUID())),
+    url: app.url,
+    issueTokens: async (count) => {
+      const tokens: string[] = [];
+      while (tokens.length < count) tokens.push(await issueToken(app.identity, admin));
+      return tokens;
+    },
+    registerClients: async (count) => {
+      const clients: BenchClient[] = [];
+      while (clients.length < count) clients.push(await register(app.identity, admin));
+      return clients;
+    },
+    createPeople: (count) => createPeople(app.identity, count),
     async close() {
-      stopWatch();
-      await sync.close();
-      await io.close();
-      await hints.close();
-      await db.close();
+      await app.close();
+      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
 
-/** A token is the principal's id: everyone is let in. */
-function createDoorkeeper(): Doorkeeper {
-  return {
-    authenticate: (token) => Promise.resolve(toPrincipal(token)),
-    current: (principal) => Promise.resolve(principal),
-    sockets: createSocketRegistry(() => false),
-  };
+/** Registers a branch's client and logs it in. */
+async function issueToken(identity: Identity, admin: Principal): Promise<string> {
+  const { core } = identity;
+  const { clientId, clientSecret } = await register(identity, admin);
+  const credentials = { method: 'client_secret_post', clientId, secret: clientSecret } as const;
+  const authenticated = await authenticateClient(core, credentials, CALLER);
+  return (await grantClientCredentials(core, authenticated, { scope: undefined }, CALLER)).accessToken;
 }
 
-function toPrincipal(id: string): Principal {
-  return {
-    tenantId: 1,
-    kind: 'client',
-    id,
-    name: 'bench',
-    sessionId: id,
-    scopes: new Set(['sync:read', 'sync:write']),
-    grants: parseGrants(['*']),
-    expiresAt: Date.now() + 3_600_000,
-  };
+const CALLER = { ip: '127.0.0.1' };
+
+async function register({ core }: Identity, admin: Principal): Promise<BenchClient> {
+  const scopes = ['sync:read', 'sync:write'];
+  const settings = { name: 'bench', scopes, partitions: ['*'], ipAllowList: [], ratePerMinute: null };
+  const { client, clientSecret } = await registerClient(core, admin, settings, CALLER);
+  return { clientId: client.clientId, clientSecret };
+}
+
+/** Their password is hashed once: signing up is not what is measured. */
+async function createPeople({ core }: Identity, count: number): Promise<string[]> {
+  const run = Date.now().toString(36);
+  const names = Array.from({ length: count }, (_, i) => `bench-${run}-${i}`);
+  await core.db.sql(
+    `INSERT INTO users (tenant_id, id, username, username_key, email, email_key, password_hash, role, verified_at, created_at)
+     SELECT 1, gen_random_uuid(), name, name, name || '@example.org', name || '@example.org', $2, 'member', now(), now()
+     FROM unnest($1::text[]) AS name`,
+    [names, await core.passwords.hash(BENCH_PASSWORD)],
+  );
+  return names;
 }

@@ -1,12 +1,12 @@
-import { Audience, openSubscribers } from './audience.ts';
+import { Audience, openSubscribers, openWith } from './audience.ts';
 import type { Report } from './report.ts';
 import type { Run } from './run.ts';
 import type { RunningSide } from './start-side.ts';
 import { toMetric } from './stats.ts';
 
-const CONNECTIONS = 2_000;
+const CONNECTIONS = 5_000;
 /** Opened before the first reading, so that what a process allocates once is not counted. */
-const WARM_UP = 200;
+const WARM_UP = 1_000;
 
 /** (d) Resident kilobytes of the server's process per idle connection that is authenticated and subscribed. */
 export async function measureIdle(run: Run): Promise<Report> {
@@ -18,8 +18,10 @@ export async function measureIdle(run: Run): Promise<Report> {
 async function measureSide(run: Run, side: RunningSide): Promise<number> {
   const subscribe = [{ collection: 'porosia' }, { collection: 'fatura' }];
   const warm = new Audience(await openSubscribers(side, WARM_UP, subscribe), side.name === 'gateway');
+  // registering thousands of clients is no part of what a connection holds
+  const tokens = await side.issueTokens(CONNECTIONS);
   const before = await side.rss();
-  const idle = new Audience(await openSubscribers(side, CONNECTIONS, subscribe), side.name === 'gateway');
+  const idle = new Audience(await openWith(side, tokens, subscribe), side.name === 'gateway');
   const after = await side.rss();
   const broken = warm.broken + idle.broken;
   warm.close();

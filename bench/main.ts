@@ -3,13 +3,17 @@ import { Command, InvalidArgumentError } from 'commander';
 import { openBenchDatabase } from './database.ts';
 import { measureFanout100, measureFanout1000 } from './fanout.ts';
 import { measureIdle } from './idle.ts';
+import { measureLogins } from './logins.ts';
 import { measureDelta } from './latency.ts';
 import { measurePushBatch, measurePushSingle } from './push.ts';
 import { formatTable } from './report.ts';
 import type { Report } from './report.ts';
+import { measureRevocation } from './revocation.ts';
 import type { Measurement, Run } from './run.ts';
 import { measureSnapshot } from './snapshot.ts';
 import { startSide } from './start-side.ts';
+import { measureTokens } from './tokens.ts';
+import { measureValidation } from './validation.ts';
 
 /** `npm run bench`: Sluice beside a bare handler and the raw SQL ceiling, in one run (docs/BENCH.md). */
 
@@ -21,6 +25,10 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   push_batch: measurePushBatch,
   fanout_100: measureFanout100,
   fanout_1000: measureFanout1000,
+  token_endpoint: measureTokens,
+  local_validation_p50_ms: measureValidation,
+  login_sync_p99: measureLogins,
+  revoke_disconnect_p99_ms: measureRevocation,
   snapshot_100k_s: measureSnapshot,
 };
 

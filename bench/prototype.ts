@@ -95,6 +95,8 @@ export async function startPrototype(databaseUrl: string): Promise<Side> {
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
     issueTokens: (count) => Promise.resolve(Array.from({ length: count }, () => 'none')),
+    registerClients: () => Promise.resolve([]),
+    createPeople: () => Promise.resolve([]),
     async close() {
       await io.close();
       await pool.end();

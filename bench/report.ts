@@ -11,6 +11,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   fanout_100: { of: 'ratio', bound: 0.7, better: 'higher' },
   fanout_1000: { of: 'ratio', bound: 0.7, better: 'higher' },
   idle_connection_kb: { of: 'value', bound: 30, better: 'lower' },
+  token_endpoint: { of: 'ratio', bound: 0.6, better: 'higher' },
+  local_validation_p50_ms: { of: 'value', bound: 0.2, better: 'lower' },
+  login_sync_p99: { of: 'ratio', bound: 2, better: 'lower' },
+  revoke_disconnect_p99_ms: { of: 'value', bound: 1_000, better: 'lower' },
   snapshot_100k_s: { of: 'value', bound: 10, better: 'lower' },
 };
 

@@ -15,6 +15,8 @@ function serveParent(running: Side): void {
   const answer = (message: SideAnswer): void => void process.send?.(message);
   const work = async (request: SideRequest): Promise<SideResult> => {
     if (request.ask === 'tokens') return { tokens: await running.issueTokens(request.count) };
+    if (request.ask === 'clients') return { clients: await running.registerClients(request.count) };
+    if (request.ask === 'people') return { people: await running.createPeople(request.count) };
     if (request.ask === 'rss') return { rss: await collectedRss() };
     if (request.ask === 'watch') memory.start();
     else if (request.ask === 'peak') return { peak: memory.stop() };

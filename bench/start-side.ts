@@ -54,6 +54,8 @@ export async function startSide(
     url,
     pid: child.pid ?? 0,
     issueTokens: async (count) => (await request({ ask: 'tokens', count })).tokens ?? [],
+    registerClients: async (count) => (await request({ ask: 'clients', count })).clients ?? [],
+    createPeople: async (count) => (await request({ ask: 'people', count })).people ?? [],
     rss: async () => (await request({ ask: 'rss' })).rss ?? 0,
     watch: async () => {
       await request({ ask: 'watch' });

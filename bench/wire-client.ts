@@ -15,6 +15,8 @@ export interface WireClient {
   /** Hears every event's raw frame. */
   onFrame: (frame: Buffer) => void;
   readonly closed: boolean;
+  /** Called when the server has closed it. */
+  onClose: () => void;
   close(): void;
 }
 
@@ -41,6 +43,7 @@ export async function connectWire(url: string, auth: Record<string, unknown>): P
       }),
     answer: (id) => ws.send(`43${NAMESPACE},${id}[]`),
     onFrame: () => undefined,
+    onClose: () => undefined,
     get closed() {
       return closed;
     },
@@ -51,6 +54,7 @@ export async function connectWire(url: string, auth: Record<string, unknown>): P
     ws.on('error', reject);
     ws.on('close', () => {
       closed = true;
+      client.onClose();
       clearTimeout(timer);
       const error = new Error('the connection was closed');
       reject(error);
