@@ -56,6 +56,32 @@ describe('agent: capture', () => {
     expect((await agent.status()).inbox).to.deep.equal({ gateway: 0, local: 0 });
   });
 
+  it('[P4] what was there before goes as it would have gone: an invoice with its movements in one batch, oldest first', async () => {
+    const insert = 'INSERT INTO stock_movements (invoice_id, sku, quantity, moved_at) VALUES (NULL, ?, ?, ?)';
+    branch.erp.database.prepare(insert).run('S1', 100, '2010-12-01');
+    sellMany(branch.erp, 120);
+    await settled(gateway, branch.start());
+    const { rows } = await gateway.db.syncPool.query<{ version: string; ids: string[] }>(
+      `SELECT version, array_agg(record_id ORDER BY idx) AS ids FROM changes
+       GROUP BY version HAVING bool_or(collection = 'fatura') ORDER BY version`,
+    );
+    const moved = branch.erp.database.prepare(
+      `SELECT DISTINCT 'tirana/' || sku AS id FROM stock_movements JOIN invoices i ON i.id = invoice_id WHERE i.number = ?`,
+    );
+    expect(rows.map(({ ids }) => ids[0])).to.deep.equal(sold(120));
+    for (const { ids } of rows) {
+      const [invoiceId = '', ...movements] = ids;
+      const expected = (moved.all(invoiceId.slice('tirana/'.length)) as { id: string }[]).map(({ id }) => id);
+      expect(movements).to.have.members(expected);
+    }
+    // No more than there is, while it lasts: what came in without an invoice follows what went out with one.
+    const last = await gateway.db.syncPool.query<{ id: string }>(
+      `SELECT record_id AS id FROM changes WHERE collection = 'stoku' ORDER BY version DESC LIMIT 1`,
+    );
+    expect(last.rows[0]?.id).to.equal('tirana/S1');
+    expect(await headOf(gateway)).to.be.above(Number(rows.at(-1)?.version));
+  });
+
   it('captures while the agent is not running, and without backfill only that', async () => {
     Object.assign(branch.config, { backfill: false });
     sellMany(branch.erp, 3, 'old');
@@ -149,3 +175,7 @@ describe('agent: capture', () => {
     expect(await headOf(gateway)).to.equal(before + 1);
   });
 });
+
+function sold(count: number): string[] {
+  return Array.from({ length: count }, (_, at) => `tirana/N${at}`);
+}

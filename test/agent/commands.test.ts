@@ -1,11 +1,14 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { runCommand } from '../../agent/commands.ts';
-import { createErp } from '../../demo/retail/erp.ts';
+import { createErp, sellInvoice } from '../../demo/retail/erp.ts';
+import { ApiError } from '../../sdk/index.ts';
 import { startSyncGateway, until } from '../support/sync-gateway.ts';
-import { recordsAt, sellMany, tokensOf } from './support.ts';
+import { invoice, item, recordsAt, sellMany, tokensOf } from './support.ts';
 
 const EXAMPLE = new URL('../../agent/example-config.json', import.meta.url);
 
@@ -104,10 +107,157 @@ describe('agent: commands', () => {
     erp.close();
   });
 
-  it('every command has --help, and an unknown one is a fault', async () => {
+  it('[P5] uninstall does not drop refused sales that nobody has dealt with; it says what a later installation means', async () => {
+    const erp = createErp(join(folder, 'erp.sqlite'));
+    const gateway = await startSyncGateway();
+    config['gateway'] = gateway.url;
+    const running = agent('run', '--json');
+    await until('it to be idle', () => out.includes('"event":"idle"'));
+    sellInvoice(erp, invoice('R-1', [item('A')], { total: 'wrong' }));
+    await until('the refusal', () => out.includes('"event":"batch_refused"'));
+    stop();
+    expect(await running).to.equal(0);
+    // After the stop the agent's last words are of the same figures.
+    const report = await ask<{ version: number; inbox: unknown; agent: Record<string, unknown> }>('status');
+    expect(report.inbox).to.deep.equal({ gateway: 1, local: 0 });
+    expect(report.agent).to.deep.include({ inbox: report.inbox, version: report.version, connected: false });
+    expect(await agent('uninstall')).to.equal(1);
+    expect(err).to.contain('1 refused by the gateway').and.contain('agent inbox');
+    out = '';
+    expect(await agent('uninstall', '--force')).to.equal(0);
+    expect(out).to.contain('--adopt');
+    erp.close();
+    await gateway.close();
+  });
+
+  it('check finds what run would refuse: a database of another branch', async () => {
+    createErp(join(folder, 'erp.sqlite')).close();
+    expect(await agent('install')).to.equal(0);
+    config['partition'] = 'durres';
+    expect(await agent('check')).to.equal(78);
+    expect(out).to.match(/FAULT database: .*belongs to the branch tirana/);
+  });
+
+  it('check says what the client may not do: write its branch, read what is to come down', async () => {
+    createErp(join(folder, 'erp.sqlite')).close();
+    const grants = { read: ['tirana'], write: ['tirana'] };
+    const http = createServer((_, response) => response.end(JSON.stringify({ partitions: grants })));
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    config['gateway'] = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    try {
+      expect(await agent('check')).to.equal(0);
+      expect(out).to.contain('nothing of other branches comes down').and.contain('grant it *:read');
+      grants.read = ['*'];
+      out = '';
+      expect(await agent('check')).to.equal(0);
+      expect(out).to.not.contain('comes down');
+      grants.write = ['durres'];
+      expect(await agent('check')).to.equal(77);
+      expect(out).to.contain('may not write the partition tirana');
+    } finally {
+      http.close();
+    }
+  });
+
+  it('movements that name an invoice which is not there are counted, in check and status', async () => {
+    const erp = createErp(join(folder, 'erp.sqlite'));
+    erp.database.exec(`PRAGMA foreign_keys = OFF;
+      INSERT INTO stock_movements (invoice_id, sku, quantity, moved_at) VALUES (0, 'A', 1, ''), (0, 'B', 1, '')`);
+    await agent('check');
+    expect(out).to.contain('stock_movements: 2 movements name a head that is not in the database');
+    expect(await agent('install')).to.equal(0);
+    expect(await ask('status')).to.deep.include({ headless: 2, held: null });
+    await agent('status');
+    expect(out).to.match(/not sent +2 movements/);
+    erp.close();
+  });
+
+  it('faults of the configuration are told in plain words', async () => {
+    config['mapping'] = undefined;
+    config['pollMs'] = 'fast';
+    expect(await agent('check')).to.equal(78);
+    expect(err).to.contain('mapping: is missing').and.contain('pollMs: must be a number, not a text');
+    const columns = { sku: 'sku', price: { column: 'unitPrice', as: 'cents' } };
+    const down = [{ collection: 'stoku', table: 'products', partitions: 'own', key: ['sku'], columns }];
+    config['mapping'] = { down };
+    err = '';
+    expect(await agent('check')).to.equal(78);
+    expect(err)
+      .to.contain('mapping.down.0.columns.price: must be the name of a field')
+      .and.contain('{"field": ');
+    expect(err).to.not.contain('Invalid input');
+  });
+
+  it('every command has --help, and an unknown one is a fault of usage', async () => {
     for (const name of ['run', 'status', 'inbox', 'check', 'install', 'uninstall'])
       expect(await agent(name, '--help')).to.equal(0);
-    expect(await agent('dance')).to.equal(1);
+    expect(await agent('dance')).to.equal(2);
+  });
+
+  it('with --json an error of any kind is one object on the error output, and nothing else is written', async () => {
+    const cases: [number, string, string[]][] = [
+      [2, 'usage', ['dance', '--json']],
+      [2, 'usage', ['--json']],
+      [2, 'usage', ['status', '--json', '--config', file, '--bogus']],
+      [78, 'configuration', ['status', '--json']],
+      [78, 'configuration', ['check', '--json', '--config', join(folder, 'none.json')]],
+    ];
+    for (const [exitCode, code, args] of cases) {
+      const streams = { out: '', err: '' };
+      const given = await runCommand(
+        {
+          stdout: { write: (text) => (streams.out += text) },
+          stderr: { write: (text) => (streams.err += text) },
+          onStop: () => undefined,
+        },
+        args,
+      );
+      const { error } = JSON.parse(streams.err) as { error: Record<string, unknown> };
+      expect([given, error['exitCode'], error['code']]).to.deep.equal([exitCode, exitCode, code]);
+      expect(error['message'])
+        .to.be.a('string')
+        .and.not.match(/^error:/);
+      expect(streams.out).to.equal('');
+    }
+  });
+
+  it('what was captured is shown and kept before the first run too', async () => {
+    const erp = createErp(join(folder, 'erp.sqlite'));
+    sellMany(erp, 2);
+    expect(await ask('status')).to.deep.include({ installed: false, agent: null });
+    expect(await agent('inbox', '--dismiss', '7')).to.equal(1);
+    expect(err).to.contain('There is no entry 7');
+    expect(await agent('install')).to.equal(0);
+    expect(await ask('status')).to.deep.include({
+      installed: true,
+      captured: 0,
+      backfill: { done: 0, total: 5 },
+    });
+    expect(await agent('uninstall')).to.equal(1);
+    expect(err).to.contain('5 older rows');
+    sellMany(erp, 1, 'later');
+    expect((await ask<{ captured: number }>('status')).captured).to.be.above(0);
+    erp.close();
+  });
+
+  it('status says why it is not connected, while it runs and after', async () => {
+    createErp(join(folder, 'erp.sqlite')).close();
+    const tokensFor = (): ReturnType<typeof tokensOf> => ({
+      getAccessToken: () =>
+        Promise.reject(new ApiError({ status: 401, code: 'invalid_client', message: 'no such client' })),
+    });
+    writeFileSync(file, JSON.stringify(config));
+    const stdout = { write: (text: string) => (out += text) };
+    const deps = { stdout, stderr: stdout, onStop: () => undefined, tokensFor };
+    expect(await runCommand(deps, ['run', '--config', file])).to.equal(77);
+    expect(out).to.contain('is clientId right');
+    out = '';
+    await agent('status');
+    expect(out)
+      .to.match(/agent +not running/)
+      .and.contain('refused: invalid_client (no such client)');
+    expect(await runCommand(deps, ['check', '--config', file])).to.equal(77);
+    expect(out).to.contain('is clientId right');
   });
 
   function agent(command: string, ...options: string[]): Promise<number> {

@@ -105,6 +105,29 @@ describe('agent: a gateway that knows nothing of it, or takes nothing', () => {
     expect(() => requestRetry(branch.config, 'none')).to.throw(/refused no batch none/);
   });
 
+  it('[P5] a sale that cannot be sent again is told, in log and status; the agent goes on, and sends it later', async () => {
+    sellInvoice(branch.erp, invoice('1', [item('A', 2)]));
+    await settled(gateway, branch.start());
+    await branch.stop();
+    branch.config.gateway = 'http://127.0.0.1:9';
+    const offline = branch.start();
+    sellInvoice(branch.erp, invoice('2', [item('A', 3)]));
+    await until('the outbox', async () => (await offline.status()).queue === 1);
+    await meetEmptyGateway();
+    branch.erp.database.exec(`UPDATE products SET name = x'00' WHERE sku = 'A'`);
+    const agent = branch.start();
+    await until('the fault', () => branch.lines.some(({ event }) => event === 'resend_failing'));
+    expect((await agent.status()).lastError).to.match(/^resend_failing: batch .*name holds a blob/);
+    expect((await agent.status()).inbox.gateway).to.equal(1);
+    sellInvoice(branch.erp, invoice('3', [item('B')]));
+    await until('the next sale', async () => (await recordsAt(gateway, 'fatura')).has('tirana/3'));
+    branch.erp.database.exec(`UPDATE products SET name = 'tea' WHERE sku = 'A'`);
+    await until('the sale', async () => (await recordsAt(gateway, 'fatura')).has('tirana/2'), 20_000);
+    await settled(gateway, agent);
+    expect((await recordsAt(gateway, 'stoku')).get('tirana/A')?.data).to.include({ quantity: -3 });
+    expect(await agent.status()).to.deep.include({ lastError: null, inbox: { gateway: 0, local: 1 } });
+  });
+
   async function meetEmptyGateway(): Promise<void> {
     await branch.stop();
     await gateway.close();

@@ -27,7 +27,7 @@ describe('agent: from captured rows to batches', () => {
 
   it('an invoice made and deleted again is nothing', () => {
     const gone: CapturedRow = { ...head(1), op: 'D', old: head(1).new, new: undefined };
-    expect(plan([head(1), gone])).to.deep.equal({ batches: [], creates: [], refusals: [] });
+    expect(plan([head(1), gone])).to.deep.equal({ batches: [], creates: [], refusals: [], anew: [] });
   });
 
   it('interleaved invoices are two batches, in the order they began', () => {
@@ -66,6 +66,9 @@ function plan(rows: readonly CapturedRow[]): Plan {
   return planUnits(groupUnits(example, rows), {
     partition: 'b',
     backfilling: false,
+    adopting: false,
+    findOpenAct: () => undefined,
+    readAct: () => [],
     isKnown: (collection, id) => known.has(`${collection}/${id}`),
     findData: () => undefined,
     remember: (collection, id) => void known.add(`${collection}/${id}`),

@@ -196,13 +196,17 @@ describe('OAuth clients and tokens', () => {
     const code = await ask({ grant_type: 'authorization_code', code: 'x' });
     const none = await ask({ scope: 'chat' });
     const json = await call(gateway, '/oauth/token', { json: GRANT, headers });
+    const smuggled = await call(gateway, '/oauth/token', {
+      json: { a: '&grant_type=client_credentials&b=' },
+      headers,
+    });
     const multipart = await ask('--x\r\n\r\n--x--', 'multipart/form-data; boundary=x');
     const big = await ask(`grant_type=client_credentials&scope=${'a'.repeat(2_000_000)}`);
     expect([password, code].map(outcomeOf)).to.deep.equal(
       Array.from({ length: 2 }, () => [400, 'unsupported_grant_type']),
     );
-    expect([none, json, multipart].map(outcomeOf)).to.deep.equal(
-      Array.from({ length: 3 }, () => [400, 'invalid_request']),
+    expect([none, json, smuggled, multipart].map(outcomeOf)).to.deep.equal(
+      Array.from({ length: 4 }, () => [400, 'invalid_request']),
     );
     expect(big.status).to.equal(413);
   });
@@ -270,6 +274,17 @@ describe('[S47] IP allow-lists', () => {
     expect(await ask({ TRUST_PROXY: 'true' }, ['10.0.0.0/8'], '10.1.2.3')).to.equal(200);
     expect(await ask({ TRUST_PROXY: 'true' }, ['10.0.0.0/8'], '::ffff:10.1.2.3')).to.equal(200);
     expect(await ask({ TRUST_PROXY: 'true' }, ['10.0.0.0/8'], '10.1.2.3, 8.8.8.8')).to.equal(400);
+  });
+
+  it('know IPv6 and its blocks, however an address is written', async () => {
+    const behind = { TRUST_PROXY: 'true' };
+    expect(await ask(behind, ['2001:db8::/32'], '2001:db8:12::5')).to.equal(200);
+    expect(await ask(behind, ['2001:db8::/32'], '2001:db9::5')).to.equal(400);
+    expect(await ask(behind, ['2001:db8::5'], '2001:0DB8:0:0:0:0:0:5')).to.equal(200);
+    expect(await ask(behind, ['2001:db8::/32'], '10.1.2.3')).to.equal(400);
+    expect(await ask(behind, ['::ffff:10.0.0.0/104'], '10.1.2.3')).to.equal(200);
+    expect(await ask(behind, ['10.0.0.0/8'], '::ffff:0a01:0203')).to.equal(200);
+    expect(await ask(behind, ['10.0.0.0/8'], 'no address')).to.equal(400);
   });
 
   it('are checked again wherever the token is used', async () => {

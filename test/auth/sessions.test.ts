@@ -267,11 +267,11 @@ describe('sessions and refresh', () => {
 
   it('dead sessions, codes and sign-ups are cleaned away, live ones stay', async () => {
     const { startMaintenance } = await import('../../server/auth/maintenance.ts');
-    const { db, config, log, keys } = gateway.identity.core;
+    const { db, box, config, log, keys } = gateway.identity.core;
     const old = await logIn(gateway, person.username);
     gateway.clock.advance(8 * DAY + 60_000);
     const fresh = await logIn(gateway, person.username);
-    const maintenance = startMaintenance({ db, config, log, keys, clock: gateway.clock });
+    const maintenance = startMaintenance({ db, box, config, log, keys, clock: gateway.clock });
     await maintenance.cleanUp();
     maintenance.close();
     const rows = await db.sql('SELECT 1 FROM sessions');

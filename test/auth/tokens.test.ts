@@ -182,10 +182,27 @@ describe('access tokens', () => {
     const other = await startGateway();
     const { access } = await clientTokens(other, await createClient(other));
     const before = await call(other, '/auth/me', { bearer: access });
-    other.clock.advance(901_000);
+    other.clock.advance(906_000);
     const after = await call(other, '/auth/me', { bearer: access });
     await other.close();
     expect([before.status, after.status, after.body['code']]).to.deep.equal([200, 401, 'token_expired']);
+  });
+
+  it('[S9] within the skew a token stays what it is, however often it is shown; then it is refused each time', async () => {
+    const other = await startGateway();
+    const { access } = await clientTokens(other, await createClient(other));
+    const shown = async (): Promise<number[]> => {
+      const statuses: number[] = [];
+      for (let i = 0; i < 4; i += 1)
+        statuses.push((await call(other, '/auth/me', { bearer: access })).status);
+      return statuses;
+    };
+    other.clock.advance(902_000);
+    const within = await shown();
+    other.clock.advance(10_000);
+    const after = await shown();
+    await other.close();
+    expect([...within, ...after]).to.deep.equal([200, 200, 200, 200, 401, 401, 401, 401]);
   });
 
   it('refuses a token whose session, subject or tenant is not the signed one of a live session', async () => {

@@ -122,13 +122,16 @@ describe('chat: authentication', () => {
     expect(codes(client, 'auth:revoked')).to.deep.equal(['revoked']);
   });
 
-  it('[S58] a demotion takes effect at the next event, and closes the socket when it is told', async () => {
-    const client = await enter();
-    gateway.demoted.add(client.id);
-    expect(await client.send('general', 'x')).to.nested.include({ 'error.code': 'forbidden' });
-    gateway.sockets.principalChanged(1, `user:${client.id}`);
-    await until('the cut', () => client.socket.disconnected);
-    expect(codes(client, 'auth:revoked')).to.deep.equal(['revoked']);
+  it('[S58] a demotion ends the socket when it is told, and else at the next event', async () => {
+    const [told, asking, other] = [await enter(), await enter(), await enter()];
+    for (const { id } of [told, asking]) gateway.demoted.add(id);
+    gateway.sockets.principalChanged(1, `user:${told.id}`);
+    await asking.send('general', 'x').catch(() => undefined);
+    await until('the cut', () => told.socket.disconnected && asking.socket.disconnected);
+    for (const client of [told, asking]) expect(codes(client, 'auth:revoked')).to.deep.equal(['revoked']);
+    await other.send('general', 'after');
+    expect(told.messages.concat(asking.messages)).to.deep.equal([]);
+    expect(other.messages.map(({ body }) => body)).to.deep.equal(['after']);
   });
 
   it('[F33] sockets that come and go leave nothing behind', async () => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import type { SentMessage } from '../../server/chat/messages.ts';
 import { addTenant, enterChat, openChat, startChatGateway } from '../support/chat-gateway.ts';
-import type { ChatGateway, ChatToken, ChatWire } from '../support/chat-gateway.ts';
+import type { Answer, ChatGateway, ChatToken, ChatWire } from '../support/chat-gateway.ts';
 import { until } from '../support/sync-gateway.ts';
 
 describe('chat: messages, on two nodes', () => {
@@ -205,6 +205,20 @@ describe('chat: messages, on two nodes', () => {
     expect(await sender.ask('constructor', {})).to.nested.include({ 'error.code': 'invalid_message' });
   });
 
+  it('[CH6] an event without its body, or with two, gets its answer', async () => {
+    const sender = await enter(a);
+    const ask = async (event: string, ...bodies: unknown[]) =>
+      (await sender.socket.timeout(3_000).emitWithAck(event, ...bodies)) as Answer;
+    const events = ['authenticate', 'auth:refresh', 'message', 'room:create', 'room:join', 'room:leave'];
+    for (const event of [...events, 'room:history', 'typing', 'read', 'status:set'])
+      for (const bodies of [[], [{}, {}]])
+        expect(await ask(event, ...bodies), event).to.nested.include({ 'error.code': 'invalid_message' });
+    expect(await ask('room:list')).to.include({ ok: true });
+    expect(await ask('status:list')).to.include({ ok: true });
+    expect(await ask('typing', { room: 'general' })).to.deep.equal({ ok: true });
+    expect(await ask('7')).to.nested.include({ 'error.code': 'invalid_message' });
+  });
+
   it('[F10] a flooding socket is refused, then cut off; the others go on', async () => {
     const [flooder, other] = [await enter(a), await enter(a)];
     const typing = { room: 'general' };
@@ -225,6 +239,25 @@ describe('chat: messages, on two nodes', () => {
     expect(body).to.deep.equal({ room, from: { id: sender.id, username: `name-${sender.id.slice(0, 4)}` } });
     for (const client of [sender, mine, stranger])
       expect(client.heard.map(([event]) => event)).not.to.include('typing');
+  });
+
+  it('[F33] the last one to leave lets go of the tenant’s log, and the next one hears again', async () => {
+    const gateway = await startChatGateway({ idleMs: 20 });
+    const followed = (): number => gateway.sync.tenants.followed;
+    for (let round = 0; round < 3; round += 1) {
+      const [sender, other] = [await enterChat(gateway.url), await enterChat(gateway.url)];
+      expect(await sender.send('general', `before ${round}`)).to.include({ ok: true });
+      await until('delivery', () => other.messages.length === 1);
+      sender.close();
+      await until('its leaving', () => gateway.sockets.size === 1);
+      const third = await enterChat(gateway.url);
+      expect(await third.send('general', `after ${round}`)).to.include({ ok: true });
+      await until('delivery', () => other.messages.length === 2);
+      expect(followed()).to.equal(1);
+      [other, third].forEach((client) => client.close());
+      await until('the release', () => followed() === 0);
+    }
+    await gateway.close();
   });
 
   it('[P9] each message leaves its row in the audit, without its text', async () => {

@@ -120,6 +120,49 @@ describe('chat: presence, on two nodes', () => {
     await shows(watcher, branch.id, 'offline');
   });
 
+  it('[CH33] figures of a connection that has closed no longer count', async () => {
+    const slow = await startChatGateway({
+      databaseUrl: a.databaseUrl,
+      timing: { ...QUICK, renewMs: 60_000, ttlMs: 90_000 },
+    });
+    const watcher = await enter(slow);
+    const branch = agent();
+    const ended = [
+      slow.presence.connected(branch, () => ({ lag: 0 })),
+      slow.presence.connected(branch, () => ({ lag: 99 })),
+    ];
+    await until('the larger lag', () => latest(watcher, branch.id)?.lag === 99);
+    ended[1]?.();
+    await until('the other lag', () => latest(watcher, branch.id)?.lag === 0);
+    ended[0]?.();
+    await slow.close();
+  });
+
+  it('[CH34] an agent that has gone stays in the list as offline, with its last queue and lag', async () => {
+    const watcher = await enter(b);
+    const branch = agent();
+    const figures = { queue: 0, lag: 0 };
+    const disconnected = a.presence.connected(branch, () => figures);
+    await shows(watcher, branch.id, 'online');
+    Object.assign(figures, { queue: 4, lag: 9 });
+    const before = Date.now();
+    disconnected();
+    await shows(watcher, branch.id, 'offline');
+    const later = await enter(a);
+    const find = async (client: ChatWire): Promise<Presence | undefined> =>
+      (await client.ask('status:list')).presence.find((one) => one.principal.endsWith(branch.id));
+    for (const client of [watcher, later]) {
+      const shown = await find(client);
+      expect(shown).to.include({ kind: 'client', name: 'Branch 12', status: 'offline', queue: 4, lag: 9 });
+      expect(Date.parse(shown?.since ?? '')).to.be.within(before - 1_000, Date.now() + 1_000);
+    }
+    const back = a.presence.connected(branch, () => ({ queue: 1, lag: 0 }));
+    await shows(watcher, branch.id, 'online');
+    expect(await find(later)).to.include({ status: 'online', queue: 1, lag: 0 });
+    back();
+    await shows(watcher, branch.id, 'offline');
+  });
+
   it('[S63] presence stays inside the tenant', async () => {
     const foreign = await enter(a, { tenantId: 2 });
     const ours = await enter(a);
@@ -132,6 +175,36 @@ describe('chat: presence, on two nodes', () => {
       new Set([`user:${foreign.id}`]),
     );
     disconnected();
+  });
+
+  it('[CH34] agents of nodes that died are listed once; not those disabled, long gone, or of another tenant', async () => {
+    const branch = agent();
+    const [disabled, ancient, foreign] = [agent(), agent(), agent(2)];
+    for (let life = 0; life < 2; life += 1) {
+      const doomed = await startChatGateway({ databaseUrl: a.databaseUrl, timing: QUICK });
+      for (const one of [branch, disabled, ancient, foreign]) doomed.presence.connected(one);
+      const watcher = await enter(a);
+      for (const one of [branch, disabled, ancient]) await shows(watcher, one.id, 'online');
+      await doomed.crash();
+      for (const one of [branch, disabled, ancient]) await shows(watcher, one.id, 'offline');
+    }
+    await a.db.sql(
+      `INSERT INTO oauth_clients (tenant_id, id, client_id, name, scopes, partitions, created_by, created_at, disabled_at)
+       VALUES (1, $1::uuid, $1::text, 'x', '{}', '{}', 'test', now(), now())`,
+      [disabled.id],
+    );
+    const lapse =
+      "UPDATE presence_leases SET expires_at = now() - $2 * interval '1 day' WHERE principal = $1";
+    await a.db.sql(lapse, [`client:${ancient.id}`, 31]);
+    await a.db.sql(lapse, [`client:${branch.id}`, 29]);
+    const kept = (id: string): Promise<unknown[]> =>
+      a.db.sql('SELECT 1 FROM presence_leases WHERE principal = $1', [`client:${id}`]);
+    await until('what is not needed is dropped', async () => (await kept(ancient.id)).length === 0);
+    await until('one lease is kept', async () => (await kept(branch.id)).length === 1);
+    const { presence } = await (await enter(b)).ask('status:list');
+    const named = (one: Principal): number =>
+      presence.filter(({ principal }) => principal === `client:${one.id}`).length;
+    expect([branch, disabled, ancient, foreign].map(named)).to.deep.equal([1, 0, 0, 0]);
   });
 
   it('[F7] a lease that ran out while the database was away is no offline for those still connected', async () => {

@@ -1,9 +1,7 @@
 import { expect } from 'chai';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { until } from '../sdk/support.ts';
 import type { FakeHouse } from './fake-house.ts';
-import { ADMIN_KEY, PASSWORD, startFakeHouse } from './fake-house.ts';
+import { PASSWORD, startFakeHouse } from './fake-house.ts';
 import type { Terminal, TerminalOptions } from './terminal.ts';
 import { createTerminal, withFolder } from './terminal.ts';
 
@@ -32,13 +30,15 @@ describe('the commands of the terminal client', () => {
       fn((options = {}) => createTerminal({ url: house.url, configDir, ...options }), configDir),
     );
 
-  const loggedIn = (fn: (terminal: (options?: Partial<TerminalOptions>) => Terminal) => Promise<void>) =>
-    inFolder(async (terminal) => {
+  const loggedIn = (
+    fn: (terminal: (options?: Partial<TerminalOptions>) => Terminal, folder: string) => Promise<void>,
+  ) =>
+    inFolder(async (terminal, folder) => {
       const first = terminal();
       first.type(`${PASSWORD}\n`);
       expect(await first.run('login', 'ana', '--password-stdin'), first.err()).to.equal(0);
       expect(first.out() + first.err()).to.not.contain(PASSWORD);
-      await fn(terminal);
+      await fn(terminal, folder);
     });
 
   it('signs up, verifies, and says what to do next', () =>
@@ -53,6 +53,21 @@ describe('the commands of the terminal client', () => {
       expect(await terminal().run('verify', '123456', '--email', 'a@b.c')).to.equal(0);
       expect(await terminal().run('verify', '000000', '--username', 'ana')).to.equal(1);
       expect(await terminal().run('verify', '--resend', '--email', 'a@b.c')).to.equal(0);
+    }));
+
+  it('shows each fault of what was sent, a line each; as objects with --json', () =>
+    inFolder(async (terminal) => {
+      const signup = ['signup', '--username', 'ana', '--email', 'nowhere', '--password-stdin'];
+      const one = terminal();
+      one.type('short\n');
+      expect(await one.run(...signup)).to.equal(1);
+      expect(one.err()).to.equal(
+        'error: The request is not valid.\n  email: write an e-mail address\n  password: at least 8 characters\n',
+      );
+      const two = terminal();
+      two.type('short\n');
+      expect(await two.run(...signup, '--json')).to.equal(1);
+      expect(JSON.parse(two.err())).to.have.nested.property('error.errors[1].path', 'password');
     }));
 
   it('77 and a hint when nobody is logged in, or the password is wrong', () =>
@@ -172,7 +187,7 @@ describe('the commands of the terminal client', () => {
       expect(await followed).to.equal(0);
       const two = terminal();
       expect(await two.run('chat', 'history', 'general')).to.equal(0);
-      expect(two.out()).to.match(/^\d\d:\d\d ana {2}hello there\n$/);
+      expect(two.out()).to.match(/^\d\d:\d\d:\d\d ana {2}hello there\n$/);
     }));
 
   it('creates, joins and leaves rooms, and lists them', () =>
@@ -193,66 +208,6 @@ describe('the commands of the terminal client', () => {
       expect(await terminal().run('status', 'set', 'busy', 'until', 'noon')).to.equal(0);
       expect(house.statuses).to.deep.equal([{ status: 'busy', text: 'until noon' }]);
       expect(await terminal().run('status', 'set', 'asleep')).to.equal(2);
-    }));
-
-  it('registers a client with the admin key from the data folder, and shows the secret once', () =>
-    inFolder(async (terminal, folder) => {
-      await writeFile(join(folder, 'admin.key'), `${ADMIN_KEY}\n`);
-      const one = terminal();
-      const argv = [
-        '--name',
-        'Branch 12',
-        '--tenant-id',
-        '1',
-        '--partition',
-        'branch-12',
-        '--ip',
-        '10.0.0.0/8',
-      ];
-      expect(await one.run('admin', 'clients', 'create', ...argv), one.err()).to.equal(0);
-      const { key, body } = house.calls[0]!;
-      expect(key).to.equal(ADMIN_KEY);
-      expect(body).to.deep.equal({
-        ...{ name: 'Branch 12', tenantId: 1, partitions: ['branch-12'], ipAllowList: ['10.0.0.0/8'] },
-        ...{ scopes: ['sync:read', 'sync:write', 'config:read'], ratePerMinute: null },
-      });
-      expect(one.out()).to.contain('"clientSecret": "first-secret"').and.not.contain(ADMIN_KEY);
-    }));
-
-  it('lists, rotates and disables clients; lists and grants people', () =>
-    inFolder(async (terminal) => {
-      const admin = (): Terminal => terminal({ environment: { adminKey: ADMIN_KEY } });
-      const rotated = admin();
-      expect(await rotated.run('admin', 'clients', 'rotate', 'Branch 12', '--json')).to.equal(0);
-      expect(JSON.parse(rotated.out())).to.include({ client_secret: 'second-secret', overlapHours: 24 });
-      expect(await admin().run('admin', 'clients', 'list')).to.equal(0);
-      expect(await admin().run('admin', 'clients', 'disable', 'slc_1_abc')).to.equal(0);
-      expect(house.calls.at(-1)).to.deep.include({
-        path: '/api/v1/admin/oauth-clients/c1',
-        body: { disabled: true },
-      });
-      expect(await admin().run('admin', 'clients', 'disable', 'unknown')).to.equal(1);
-      const grant = [
-        'admin',
-        'users',
-        'grant',
-        '--email',
-        'ANA@example.org',
-        '--partition',
-        '*',
-        '--role',
-        'operator',
-      ];
-      expect(await admin().run(...grant)).to.equal(0);
-      expect(house.calls.at(-1)?.body).to.deep.equal({ role: 'operator', partitions: ['*'] });
-      expect(await admin().run('admin', 'users', 'list')).to.equal(0);
-    }));
-
-  it('77 without an admin key and without a login', () =>
-    inFolder(async (terminal) => {
-      const one = terminal();
-      expect(await one.run('admin', 'clients', 'list')).to.equal(77);
-      expect(one.err()).to.contain('--admin-key-file');
     }));
 });
 

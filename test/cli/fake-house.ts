@@ -6,6 +6,7 @@ import type { Socket } from 'socket.io';
 import { Server } from 'socket.io';
 import type { ChatMessage, Presence } from '../../protocol/chat.ts';
 import type { Change, SnapshotRecord } from '../../protocol/sync.ts';
+import { keysAnswer } from './fake-keys.ts';
 
 /** A gateway reduced to what the terminal client meets: people, admin routes, chat, and /sync from a snapshot on. */
 export interface FakeHouse {
@@ -22,6 +23,12 @@ export interface FakeHouse {
   messages: ChatMessage[];
   presence: Presence[];
   statuses: unknown[];
+  /** OAuth clients, besides the one that is always made. */
+  otherClients: object[];
+  /** Rooms as they were asked for. */
+  created: unknown[];
+  /** Of whoever is logged in. */
+  scopes: string[];
   /** Connections: of chat, and of /sync those that have said hello. */
   sockets(): number;
   change(change: Partial<Change> & Pick<Change, 'collection' | 'id'>): void;
@@ -61,6 +68,9 @@ class House implements FakeHouse {
   messages: ChatMessage[] = [];
   presence: Presence[] = [];
   statuses: unknown[] = [];
+  otherClients: object[] = [];
+  created: unknown[] = [];
+  scopes = ['chat'];
   #rooms = new Map([['general', true]]);
 
   async listen(): Promise<void> {
@@ -121,7 +131,7 @@ class House implements FakeHouse {
     this.calls.push({ method, path, body, key });
     const token = headers.authorization?.replace('Bearer ', '');
     const answer = path.startsWith('/api/v1/admin')
-      ? this.#admin(method, path.replace('/api/v1/admin', ''), { body, key })
+      ? this.#admin(method, path.replace('/api/v1/admin', ''), { body, key, token })
       : await this.#people(path, { body, token });
     response.writeHead(answer.status ?? 200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(answer.body));
@@ -131,8 +141,7 @@ class House implements FakeHouse {
     path: string,
     { body, token }: { body: Record<string, unknown>; token: string | undefined },
   ): Promise<Answer> {
-    if (path === '/api/signup')
-      return { status: 201, body: { message: 'Look into your mail.', user_id: 'u1' } };
+    if (path === '/api/signup') return signupAnswer(body);
     if (path === '/api/verify-email')
       return body['code'] === '123456' ? { body: { message: 'Verified.' } } : refuse(400, 'invalid_code');
     if (path === '/api/resend-verification') return { body: { message: 'Sent.' } };
@@ -142,7 +151,7 @@ class House implements FakeHouse {
     if (token === undefined || !this.#access.has(token)) return refuse(401, 'invalid_token');
     if (path === '/auth/logout') this.refuseAll();
     if (path === '/auth/me')
-      return { body: { user: { ...ANA, email: 'ana@example.org', role: 'member' }, scopes: ['chat'] } };
+      return { body: { user: { ...ANA, email: 'ana@example.org', role: 'member' }, scopes: this.scopes } };
     await Promise.resolve();
     return { body: { success: true } };
   }
@@ -173,15 +182,27 @@ class House implements FakeHouse {
   #admin(
     method: string,
     path: string,
-    { body, key }: { body: Record<string, unknown>; key: string | undefined },
+    {
+      body,
+      key,
+      token,
+    }: { body: Record<string, unknown>; key: string | undefined; token: string | undefined },
   ): Answer {
-    if (key !== ADMIN_KEY) return refuse(403, 'forbidden');
+    const refusal = this.#adminRefusal(key, token);
+    if (refusal) return refusal;
+    if (path.startsWith('/keys') || path.startsWith('/clients')) return keysAnswer(method, path, body);
     if (path.startsWith('/users') && method === 'GET') return { body: { users: [PERSON], next: null } };
     if (path.startsWith('/users/')) return { body: { user: { ...PERSON, ...body } } };
-    if (method === 'GET') return { body: { clients: [CLIENT] } };
+    if (method === 'GET') return { body: { clients: [CLIENT, ...this.otherClients] } };
     if (path.includes('/secrets')) return { status: 201, body: { client_secret: 'second-secret' } };
     if (method === 'PATCH') return { body: { client: { ...CLIENT, ...body } } };
     return { status: 201, body: { client_id: CLIENT.client_id, client_secret: 'first-secret' } };
+  }
+
+  #adminRefusal(key: string | undefined, token = ''): Answer | undefined {
+    if (key === ADMIN_KEY) return undefined;
+    if (key !== undefined || !this.#access.has(token)) return refuse(401, 'unauthenticated');
+    return this.scopes.includes('admin') ? undefined : refuse(403, 'forbidden');
   }
 
   #refusal(socket: Socket): Error | undefined {
@@ -229,8 +250,11 @@ class House implements FakeHouse {
         return { id, seq, at };
       },
     );
-    for (const event of ['room:create', 'room:join'])
-      on(event, ({ room }: { room: string }) => ({ joined: this.#rooms.set(room, true).size }));
+    on('room:join', ({ room }: { room: string }) => ({ joined: this.#rooms.set(room, true).size }));
+    on('room:create', (body: { room: string }) => {
+      this.created.push(body);
+      return { joined: this.#rooms.set(body.room, true).size };
+    });
     on('room:leave', ({ room }: { room: string }) => ({ left: this.#rooms.delete(room) }));
     on('read', () => ({}));
     on('status:set', (body: object) => ({ n: this.statuses.push(body) }));
@@ -271,6 +295,25 @@ const CLIENT = {
 const PERSON = {
   ...{ id: 'u1', username: 'ana', email: 'ana@example.org', role: 'member' },
   ...{ partitions: ['paris:read'], verified: true, disabled: false },
+};
+
+function signupAnswer({ password }: Record<string, unknown>): Answer {
+  return password === 'short' ? SIGNUP_FAULTS : SIGNED_UP;
+}
+
+const SIGNED_UP: Answer = {
+  status: 201,
+  body: { message: 'Look into your mail.', user_id: 'u1' },
+};
+const SIGNUP_FAULTS: Answer = {
+  status: 400,
+  body: {
+    ...{ code: 'invalid_request', message: 'The request is not valid: see `errors`.' },
+    errors: [
+      { path: 'email', message: 'write an e-mail address' },
+      { path: 'password', message: 'at least 8 characters' },
+    ],
+  },
 };
 
 function refuse(status: number, code: string): Answer {

@@ -97,6 +97,20 @@ describe('the interactive session', () => {
       await until(() => terminal.out().includes('Not watching'));
       terminal.type(`/nonsense${ENTER}`);
       await until(() => terminal.out().includes('There is no command /nonsense'));
+      terminal.type(`/w x${ENTER}`);
+      await until(() => terminal.out().includes('/w is /watch or /who: write one more letter.'));
+    }));
+
+  it('makes a room’s name of its title, or says in plain words what a name is', () =>
+    inShell(async (terminal) => {
+      terminal.type(`/create Depo e Tiranës${ENTER}`);
+      await until(() => terminal.out().includes('#depo-e-tiranes › '));
+      expect(house.created).to.deep.equal([{ room: 'depo-e-tiranes', title: 'Depo e Tiranës' }]);
+      terminal.type(`/create sales The sales${ENTER}`);
+      await until(() => terminal.out().includes('#sales › '));
+      expect(house.created[1]).to.deep.equal({ room: 'sales', title: 'The sales' });
+      terminal.type(`/create ***${ENTER}`);
+      await until(() => terminal.out().includes('A room needs a name of letters or digits'));
     }));
 
   it('counts what is too fast to read', () =>

@@ -60,8 +60,8 @@ describe('rendering', () => {
       { id: 'm', room: 'general', seq: 1, from, body, at },
       'general',
     );
-    expect(lines[0]).to.match(/^12:04 ben\\x1b\[1m {2}one word/);
-    expect(lines.slice(1).every((line) => line.startsWith('      │ '))).to.equal(true);
+    expect(lines[0]).to.match(/^12:04:31 ben\\x1b\[1m {2}one word/);
+    expect(lines.slice(1).every((line) => line.startsWith('         │ '))).to.equal(true);
     expect(lines).to.have.length(21);
     expect(Math.max(...lines.map(widthOf))).to.be.at.most(80);
   });

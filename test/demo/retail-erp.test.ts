@@ -155,9 +155,9 @@ describe('demo: the books of a branch', () => {
     const { expected } = requireBranch('norway');
     expect(formatFigures([{ branch: 'norway', source: 'csv', figures: expected }]).split('\n')).to.deep.equal(
       [
-        'branch  source  invoices  credits  lines    total  skus  units',
-        '------  ------  --------  -------  -----  -------  ----  -----',
-        'norway  csv            1        0     73  1919.14    73  -1852',
+        'branch  source  invoices  credits  lines    total  skus  units  orders',
+        '------  ------  --------  -------  -----  -------  ----  -----  ------',
+        'norway  csv            1        0     73  1919.14    73  -1852       0',
         '',
       ],
     );

@@ -161,5 +161,6 @@ function figuresOf(invoices: RetailInvoice[]): Figures {
     total: pennies(invoices.map(({ total }) => Number(total))),
     lineTotal: pennies(items.map(({ quantity, unitPrice }) => quantity * Number(unitPrice))),
     stock,
+    orders: new Map(),
   };
 }

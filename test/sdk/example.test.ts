@@ -13,6 +13,10 @@ describe('sdk example', () => {
   it('docs/SDK.md shows the example that is run here', () => {
     const [, example = ''] = /\/\/ docs:begin\n([^]*)\/\/ docs:end/.exec(read('example.ts')) ?? [];
     expect(read('../../docs/SDK.md')).to.contain(example.trim());
+    const imports = read('example.ts').match(/^import .*$/gm) ?? [];
+    expect(imports).to.have.length(2);
+    for (const line of imports)
+      expect(read('../../docs/SDK.md')).to.contain(line.replace("'../../sdk/", "'./sdk/"));
   });
 
   it('it works', async () => {

@@ -153,6 +153,54 @@ describe('sdk sessions', () => {
     expect(await failureOf(session.getAccessToken())).to.include({ code: 'unauthenticated' });
   });
 
+  it('logs in by another way: the second step, a passkey', async () => {
+    const session = createSession({ baseUrl, now });
+    answer = () => ({ status: 401, body: { code: 'mfa_required', message: 'm', mfa_token: 'step' } });
+    const due = await failureOf(session.login({ username: 'ana', password: 'secret' }));
+    expect(due).to.deep.include({
+      code: 'mfa_required',
+      extensions: { code: 'mfa_required', message: 'm', mfa_token: 'step' },
+    });
+    answer = () => login(2);
+    const user = await session.loginBy('/api/login/mfa', { mfa_token: 'step', code: '123456' });
+    expect(user).to.include({ username: 'ana' });
+    expect(await session.getAccessToken()).to.equal('access-2');
+  });
+
+  it('renews in turn, and takes what another page of the browser was given', async () => {
+    const session = createSession({
+      baseUrl,
+      web: true,
+      now,
+      inTurn: () =>
+        Promise.resolve({
+          access_token: 'of another page',
+          expires_in: 900,
+          user: { id: 7, username: 'ana' },
+        }),
+    });
+    expect(await session.restore()).to.include({ username: 'ana' });
+    expect(await session.getAccessToken()).to.equal('of another page');
+    expect(calls).to.deep.equal([]);
+  });
+
+  it('forgets without asking the gateway', async () => {
+    const session = createSession({ baseUrl, now });
+    await session.login({ username: 'ana', password: 'secret' });
+    await session.forget();
+    expect([session.user, calls.length]).to.deep.equal([undefined, 1]);
+    expect(await failureOf(session.getAccessToken())).to.include({ code: 'unauthenticated' });
+  });
+
+  for (const code of ['invalid_credentials', 'mfa_required', 'reauthentication_required'])
+    it(`does not renew the token, nor ask twice, for ${code}`, async () => {
+      const session = createSession({ baseUrl, now });
+      await session.login({ username: 'ana', password: 'secret' });
+      answer = () => problem(401, code);
+      expect(await failureOf(session.request('POST', '/api/password/change', {}))).to.include({ code });
+      expect(calls.map((call) => call.path)).to.deep.equal(['/api/login', '/api/password/change']);
+    });
+
   it('signup, verification and resending', async () => {
     answer = () => ({ status: 201, body: { success: true, message: 'look into your mail', user_id: 9 } });
     const session = createSession({ baseUrl, now });

@@ -56,6 +56,7 @@ export async function startClient(
     'identity',
     'closing',
     'revoked',
+    'stalled',
     'error',
   ] as const;
   for (const name of names) client.on(name, (body) => events.push({ name, body }));

@@ -255,6 +255,35 @@ describe('sdk uploads', () => {
     expect(gateway.head).to.equal(3);
   });
 
+  it('[F22] a new incarnation that cannot be stored is taken on the next connection, and the queue goes on', async () => {
+    const store = createMemoryStore();
+    const renew = store.renewIncarnation.bind(store);
+    let failures = 1;
+    store.renewIncarnation = (order) =>
+      failures-- > 0 ? Promise.reject(new Error('disk full')) : renew(order);
+    gateway.faults.push = ({ mutations: [first] }) =>
+      first?.id === 'bad' ? refuse('payload_too_large', { retry: 'never' }) : undefined;
+    const { client } = await startClient(gateway, { store });
+    const bad = await client.push([put('bad')]);
+    bad.settled.catch(() => undefined);
+    await client.push([put('good')]);
+    await client.drained();
+    expect(gateway.log.map(({ id }) => id)).to.deep.equal(['good']);
+  });
+
+  it('[P6] pushes refused again and again are told as stalled, from the third on; a verdict ends it', async () => {
+    let busy = 4;
+    gateway.faults.push = () =>
+      busy-- > 0 ? refuse('unavailable', { retry: 'later', retryAfterMs: 5 }) : undefined;
+    const { client, of } = await startClient(gateway);
+    await client.push([put('a')]);
+    await client.drained();
+    expect(of('stalled').map(({ code, refusals }) => [code, refusals])).to.deep.equal([
+      ['unavailable', 3],
+      ['unavailable', 4],
+    ]);
+  });
+
   it('closing rejects what is waited for and keeps the batch', async () => {
     const store = createMemoryStore();
     gateway.faults.push = () => 'silent';
@@ -262,7 +291,9 @@ describe('sdk uploads', () => {
     const { settled } = await client.push([put('a')]);
     await client.close();
     expect(await settled.catch((error: unknown) => error)).to.include({ code: 'closed' });
-    expect(await store.outboxCount()).to.equal(1);
+    const late = await client.push([put('b')]);
+    expect(await late.settled.catch((error: unknown) => error)).to.include({ code: 'closed' });
+    expect(await store.outboxCount()).to.equal(2);
   });
 });
 

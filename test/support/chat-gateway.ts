@@ -18,6 +18,7 @@ import { startHints } from '../../server/hints.ts';
 import { createIo } from '../../server/io.ts';
 import { createLogger } from '../../server/log.ts';
 import { createMetrics } from '../../server/metrics.ts';
+import { createDoor } from '../../server/sockets/door.ts';
 import { createSync } from '../../server/sync/sync.ts';
 import type { Sync } from '../../server/sync/sync.ts';
 import { createDatabase } from './database.ts';
@@ -42,6 +43,8 @@ export interface ChatGatewayOptions {
   databaseUrl?: string;
   authenticateWithinMs?: number;
   timing?: Partial<PresenceTiming>;
+  /** What the sync core keeps of a tenant that nobody uses is let go after this time. */
+  idleMs?: number;
   /** Awaited between finding a token good and saying so. */
   beforeAdmitting?: () => Promise<void>;
 }
@@ -56,7 +59,7 @@ export async function startChatGateway(options: ChatGatewayOptions = {}): Promis
   const hints = await startHints({ databaseUrl, log });
   const http = createServer();
   const io = createIo(http, () => true);
-  const sync = createSync({ db, hints, log, emitToRoom: () => undefined });
+  const sync = createSync({ db, hints, log, emitToRoom: () => undefined, idleMs: options.idleMs });
   // a crashed node stops writing without a word
   let dead = false;
   const presenceDb: Pick<Database, 'sql'> = {
@@ -81,7 +84,7 @@ export async function startChatGateway(options: ChatGatewayOptions = {}): Promis
       if (password !== 'right') return Promise.reject(new AppError('invalid_credentials'));
       return Promise.resolve({ principal: read(chatToken({ id: `00000000-${username}`, name: username })) });
     },
-    ...{ sync, db, hints, presence, log, metrics: createMetrics(), trustProxy: false },
+    ...{ sync, db, hints, presence, log, metrics: createMetrics(), door: createDoor(), trustProxy: false },
     authenticateWithinMs: options.authenticateWithinMs,
     membershipPollMs: 500,
   });

@@ -21,12 +21,14 @@ import { openDatabase } from '../../server/db.ts';
 import type { Database } from '../../server/db.ts';
 import { createLocalHints } from '../../server/hints.ts';
 import type { Hints } from '../../server/hints.ts';
+import { drain } from '../../server/sockets/drain.ts';
 import { createIo } from '../../server/io.ts';
 import { createLogger } from '../../server/log.ts';
 import { createMetrics } from '../../server/metrics.ts';
 import { serveSync } from '../../server/socket.ts';
+import { createDoor } from '../../server/sockets/door.ts';
 import type { Doorkeeper } from '../../server/sockets/guards.ts';
-import { watchDrain } from '../../server/sockets/drain-watch.ts';
+import { watchStalls } from '../../server/sockets/stall-watch.ts';
 import { createSync } from '../../server/sync/sync.ts';
 import type { Sync, SyncDeps } from '../../server/sync/sync.ts';
 import { createDatabase } from './database.ts';
@@ -40,10 +42,12 @@ export interface SyncGateway {
   hints: Hints;
   /** The open sockets, by the sessions the test made up. */
   sockets: SocketRegistry;
+  /** What SIGTERM does first: verdicts, then the sockets are sent away. `close` is still to come. */
+  drain(verdictsMs?: number): Promise<void>;
   close(): Promise<void>;
 }
 
-export interface GatewayOptions extends Partial<Pick<SyncDeps, 'afterCommit' | 'poll' | 'hints'>> {
+export interface GatewayOptions extends Partial<Pick<SyncDeps, 'afterCommit' | 'poll' | 'hints' | 'idleMs'>> {
   databaseUrl?: string;
   port?: number;
   /** What the made-up identity does otherwise. */
@@ -63,13 +67,15 @@ export async function startSyncGateway(options: GatewayOptions = {}): Promise<Sy
     log,
     afterCommit: options.afterCommit,
     poll: options.poll,
+    idleMs: options.idleMs,
     emitToRoom: (room, frame) => void io.of('/sync').local.to(room).emit('sync:delta', frame),
   });
   const metrics = createMetrics();
   const sockets = createSocketRegistry(() => false);
   const identity = { ...createTestDoorkeeper(sockets), ...options.identity };
-  serveSync(io, { identity, sync, log, metrics, trustProxy: false });
-  const stopWatch = watchDrain(io, () => metrics.slowConsumers.inc(), 200);
+  const door = createDoor();
+  const syncSockets = serveSync(io, { identity, sync, log, metrics, door, trustProxy: false });
+  const stopWatch = watchStalls(io, () => metrics.slowConsumers.inc(), 200);
   await new Promise<void>((resolve) => http.listen(options.port ?? 0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
@@ -78,6 +84,7 @@ export async function startSyncGateway(options: GatewayOptions = {}): Promise<Sy
     sync,
     hints,
     sockets,
+    drain: (verdictsMs) => drain({ http, io, sync, door, namespaces: [syncSockets], verdictsMs }),
     async close() {
       stopWatch();
       await sync.close();

@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import WebSocket from 'ws';
 import type { HelloAck, Refusal } from '../../protocol/sync.ts';
+import type { Principal } from '../../server/auth/principal.ts';
 import { createAddressBook, isDeeperThan } from '../../server/sockets/intake.ts';
 import { createGate } from '../../server/sync/gate.ts';
-import { tokenFor, until } from '../support/sync-gateway.ts';
+import { tokenFor, toPrincipal, until } from '../support/sync-gateway.ts';
 import { applied, asset, useGateway } from './setup.ts';
 
 /** A connection below Socket.IO's client: what it sends is what is written here. */
@@ -27,7 +28,13 @@ const attachment = '451-["x",{"_placeholder":true,"num":0}]';
 const codeOf = (ack: { ok: true } | Refusal): string => (ack.ok ? 'ok' : ack.error.code);
 
 describe('sync: what guards the door', () => {
-  const suite = useGateway();
+  /** Tokens that were looked at. */
+  let looks = 0;
+  const authenticate = (token: string): Promise<Principal> => {
+    looks += 1;
+    return Promise.resolve(toPrincipal(token));
+  };
+  const suite = useGateway({ identity: { authenticate } });
 
   const strangers: [string, (string | Buffer)[]][] = [
     ['a handshake of 40,000 characters', [`40/sync,{"token":"x","more":"${large}"}`]],
@@ -77,6 +84,10 @@ describe('sync: what guards the door', () => {
     book.leave('10.0.0.1');
     expect(enter('10.0.0.1')).to.equal(true);
     expect(['127.0.0.1', '127.0.0.1', '::1', '::1', '::1'].every(enter)).to.equal(true);
+    const network = ['2001:db8::1', '2001:DB8:0:0:1::2', '2001:db8:0:0:2::', '2001:db8:0:1::1'];
+    expect(network.map(enter)).to.deep.equal([true, true, false, true]);
+    book.leave('2001:db8::9');
+    expect(enter('2001:db8::3')).to.equal(true);
   });
 
   it('[L10] depth is counted outside of strings, whatever they hold', () => {
@@ -131,6 +142,21 @@ describe('sync: what guards the door', () => {
     expect(refused).to.include({ code: 'rate_limited' });
     await suite.greeted({ token, clientId, incarnation });
     await suite.greeted();
+  });
+
+  it('[L12] a flood of auth:refresh: rate_limited, the connection stays, and few tokens are looked at', async () => {
+    const token = tokenFor({ id: 'refreshing' });
+    const a = await suite.greeted({ token });
+    looks = 0;
+    const asked = Array.from({ length: 200 }, () =>
+      a.request<{ ok: true } | Refusal>('auth:refresh', { token }),
+    );
+    const codes = (await Promise.all(asked)).map(codeOf);
+    const passed = codes.filter((code) => code === 'ok').length;
+    expect(passed).to.be.within(5, 60);
+    expect(codes.filter((code) => code === 'rate_limited')).to.have.length(200 - passed);
+    expect(looks).to.equal(passed);
+    expect(await applied(a, asset('l12-refresh'))).to.be.a('number');
   });
 
   it('[L12] a flood of subscribes: rate_limited, the connection stays, and few snapshots are begun', async () => {

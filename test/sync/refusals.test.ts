@@ -114,6 +114,9 @@ describe('sync: refusals', () => {
     expect(codes).to.deep.equal(['unknown_collection', 'forbidden', 'forbidden_partition']);
   });
 
+  /** As JSON has it: a name like any other. Spread, it stays one. */
+  const strange = JSON.parse('{"__proto__":{"admin":true}}') as object;
+
   const badHello: [string, object][] = [
     ['no clientId', { clientId: undefined }],
     ['a clientId that is no UUID', { clientId: 'x' }],
@@ -123,6 +126,7 @@ describe('sync: refusals', () => {
     ['half a surrogate pair in the app’s version', { app: { name: 'x', version: '\udfff' } }],
     ['65 subscriptions', { subscribe: Array(65).fill({ collection: 'stoku' }) }],
     ['NUL in a partition', { subscribe: [{ collection: 'stoku', partitions: ['\u0000'] }] }],
+    ['the name `__proto__`', strange],
   ];
   for (const [what, more] of badHello) {
     it(`[E2] [L5] hello with ${what}: invalid_message`, async () => {
@@ -155,6 +159,8 @@ describe('sync: refusals', () => {
     ['1,000 levels', batch([{ ...stock('x'), data: deep(1_000) }])],
     ['binary data', batch([{ ...stock('x'), data: { sku: Buffer.from('x'), quantity: 1 } }])],
     ['a binary body', Buffer.alloc(100_000)],
+    ['`__proto__` in the message', { ...batch([stock('x')]), ...strange }],
+    ['`__proto__` in a mutation', batch([stock('x'), { ...stock('x'), ...strange }])],
   ];
   for (const [what, body] of badPush) {
     it(`[E2] push with ${what}: invalid_message, and nothing is used up`, async () => {
@@ -178,6 +184,23 @@ describe('sync: refusals', () => {
     const b = await suite.greeted();
     expect(verdictOf(await b.push([stock('still-here')])).ok).to.equal(true);
   });
+
+  const events = [
+    'sync:hello',
+    'sync:push',
+    'sync:subscribe',
+    'sync:unsubscribe',
+    'sync:ack',
+    'auth:refresh',
+  ];
+  for (const event of events)
+    it(`[E2] ${event} without a body, or with two, gets its answer`, async () => {
+      const a = await suite.greeted();
+      for (const bodies of [[], [{}, {}], [null], [{}, 1, 'x']]) {
+        const answer = (await a.socket.timeout(3_000).emitWithAck(event, ...bodies)) as PushAck;
+        expect(refusalOf(answer).code).to.equal('invalid_message');
+      }
+    });
 
   it('[E4] a message without an acknowledgement takes effect all the same', async () => {
     const a = await suite.greeted();

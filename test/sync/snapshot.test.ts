@@ -177,7 +177,16 @@ describe('sync: snapshot, resume and credits', () => {
     silent.socket.emit('sync:ack', { page: silent.snapshots.at(-1)?.page });
     for (let i = 0; i < 70; i += 1) await applied(writer, stock(`cr2-${i}`, 1, { partition: 'cr2' }));
     await until('the credits’ end', () => silent.deltas.length >= 63);
-    for (const body of [{ to: 'rubbish' }, { page: 'p.x' }, {}, null, 'x', { to: silent.deltas[0]?.from }])
+    const ahead = (silent.cursor ?? '').replace(/\.[^.]+\./, '.zzzzzz.');
+    for (const body of [
+      { to: 'rubbish' },
+      { to: ahead },
+      { page: 'p.x' },
+      {},
+      null,
+      'x',
+      { to: silent.deltas[0]?.from },
+    ])
       silent.socket.emit('sync:ack', body);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(silent.records.has('stoku/cr2-69')).to.equal(false);
@@ -192,6 +201,10 @@ describe('sync: snapshot, resume and credits', () => {
     ['[C4] beyond the head', (c) => [parts(c)[0], 'zzzzzz', parts(c)[2], parts(c)[3]].join('.')],
     ['[C5] another slice', (c) => [...parts(c).slice(0, 3), 'AAAAAAAA'].join('.')],
     ['[C6] rubbish', () => 'p.!!!'],
+    [
+      '[C6] a page after an id that none can have',
+      (c) => `p.${Buffer.from(JSON.stringify([c, 'stoku', 'a\u0000'])).toString('base64url')}`,
+    ],
     ['[C6] a page that is none', () => `p.${Buffer.from('[1,2,3]').toString('base64url')}`],
   ];
   for (const [what, forge] of forgeries) {

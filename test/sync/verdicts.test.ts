@@ -103,13 +103,26 @@ describe('sync: verdicts', () => {
     expect(row?.data['name']).to.equal(name);
   });
 
-  it('[V4] [S65] a `__proto__` at the top of a record changes nobody’s prototype', async () => {
-    const a = await suite.greeted();
-    const data = parsed('{"sku":"p","quantity":1,"__proto__":{"polluted":true},"constructor":{"x":1}}');
-    await firstResult(a, stock('proto', 1, { data }));
-    await firstResult(a, patch('proto', { set: parsed('{"__proto__":{"polluted":true}}') }));
-    expect(({} as RecordData)['polluted']).to.equal(undefined);
-  });
+  const polluting: [string, Partial<Mutation>][] = [
+    ['data', { op: 'put', data: parsed('{"sku":"p","quantity":1,"__proto__":{"polluted":true}}') }],
+    ['data that says nothing else', { op: 'put', data: parsed('{"__proto__":null}') }],
+    ['set', { set: parsed('{"__proto__":{"polluted":true}}') }],
+    ['set, beside another field', { set: parsed('{"name":"x","__proto__":1}') }],
+    ['increment', { increment: parsed('{"quantity":1,"__proto__":1}') as Record<string, number> }],
+    ['guard', { set: { name: 'x' }, guard: parsed('{"__proto__":{"min":0}}') as Mutation['guard'] }],
+    ['a bound', { set: { name: 'x' }, guard: parsed('{"quantity":{"__proto__":0}}') as Mutation['guard'] }],
+  ];
+  for (const [what, mutation] of polluting) {
+    it(`[V4] [S65] \`__proto__\` at the top of ${what}: schema_violation, never left out in silence`, async () => {
+      const a = await suite.greeted();
+      await a.push([stock('proto')]);
+      const { version } = verdictOf(await a.push([stock(`beside ${what}`)]));
+      const result = await firstResult(a, { collection: 'stoku', id: 'proto', op: 'patch', ...mutation });
+      expect(result).to.include({ status: 'rejected', code: 'schema_violation', path: '__proto__' });
+      expect(({} as RecordData)['polluted']).to.equal(undefined);
+      expect(verdictOf(await a.push([stock(`after ${what}`)])).version).to.equal((version ?? 0) + 1);
+    });
+  }
 
   it('[V5] forbidden: a collection the principal may not write, and the gateway’s own', async () => {
     const a = await suite.greeted({ token: tokenFor({ scopes: ['records:assets:write'] }) });
@@ -137,6 +150,74 @@ describe('sync: verdicts', () => {
       { atomic: false },
     );
     expect(results.map(({ code }) => code)).to.deep.equal(Array(5).fill('forbidden_partition'));
+  });
+
+  /** Everything that can be said of a record by its id, but for the put that makes a new one. */
+  const probes = (id: string): Mutation[] =>
+    ['stoku', 'settings', 'fatura', 'porosia', 'assets'].flatMap((collection): Mutation[] => [
+      { collection, id, op: 'patch', set: { name: 'x' } },
+      { collection, id, op: 'patch', set: { name: 'x' }, baseVersion: 1 },
+      { collection, id, op: 'patch', partition: 'b1' },
+      { collection, id, op: 'patch', partition: 'b2' },
+      {
+        collection,
+        id,
+        op: 'patch',
+        partition: 'b1',
+        increment: { quantity: 1 },
+        guard: { quantity: { min: 0 } },
+      },
+      { collection, id, op: 'patch' },
+      { collection, id, op: 'delete' },
+      { collection, id, op: 'delete', baseVersion: 1 },
+      { collection, id, op: 'put', data: {} },
+      { collection, id, op: 'put', data: {}, partition: 'b2' },
+      { collection, id, op: 'put', data: { name: 'x', quantity: 1 }, baseVersion: 1 },
+      { collection, id, op: 'put' },
+    ]);
+  const hidden: Mutation[] = [
+    stock('hidden', 1, { partition: 'b2' }),
+    { collection: 'settings', id: 'hidden', op: 'put', partition: 'b2', data: { value: 1 } },
+    { ...invoice('hidden'), partition: 'b2' },
+    {
+      collection: 'porosia',
+      id: 'hidden',
+      op: 'put',
+      partition: 'b2',
+      data: { number: '1', status: 'draft' },
+    },
+    { ...asset('hidden'), partition: 'b2' },
+  ];
+
+  it('[V6] [V9] [S63] a record that one may neither read nor write is judged as if it were not there', async () => {
+    const all = await suite.greeted();
+    verdictOf(await all.push(hidden));
+    const a = await suite.greeted({ token: tokenFor({ partitions: ['b1'] }) });
+    for (const [index, probe] of probes('hidden').entries()) {
+      const told = await resultsOf(a, [probe]);
+      expect(told, JSON.stringify(probe)).to.deep.equal(
+        await resultsOf(a, probes('absent').slice(index, index + 1)),
+      );
+      expect(told[0]?.status).not.to.equal('applied');
+    }
+    expect(await resultsOf(a, probes('hidden'), { atomic: false })).to.deep.equal(
+      await resultsOf(a, probes('absent'), { atomic: false }),
+    );
+  });
+
+  it('[V6] its id is taken all the same: a put that would make it is refused, and changes nothing', async () => {
+    const all = await suite.greeted();
+    const a = await suite.greeted({ token: tokenFor({ partitions: ['b1'] }) });
+    await applied(all, stock('taken', 7, { partition: 'b2' }));
+    expect(await firstResult(a, stock('taken', 1))).to.include({
+      status: 'rejected',
+      code: 'forbidden_partition',
+    });
+    expect(await firstResult(a, invoice('free', { total: '1.00' }))).to.include({ status: 'applied' });
+    const [row] = await suite.gateway.db.sql<{ partition: string; data: RecordData }>(
+      `SELECT partition, data FROM records WHERE id = 'taken'`,
+    );
+    expect(row).to.deep.equal({ partition: 'b2', data: { sku: 'taken', quantity: 7 } });
   });
 
   it('[V7] a conflict shows yours, theirs and their version', async () => {

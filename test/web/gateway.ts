@@ -7,10 +7,16 @@ import { startRealGateway } from './real/gateway.ts';
 export interface GatewayUnderTest {
   /** Serves the built page and everything it talks to. */
   url: string;
-  /** The six digits last mailed to an address. */
-  codeFor(email: string): Promise<string>;
+  /** The six digits last mailed to an address; `but`: not these, which were read before. */
+  codeFor(email: string, but?: string): Promise<string>;
+  /** The link of the invitation last mailed to an address. */
+  inviteFor(email: string): Promise<string>;
+  /** Lets an hour pass since a person last proved who they are. */
+  age(username: string): Promise<void>;
   /** Lets a person see every branch. */
   grant(username: string): Promise<void>;
+  /** Lets a person register branches and give rights. */
+  makeAdmin(username: string): Promise<void>;
   /** Ends every session of a person, sockets included. */
   revoke(username: string): Promise<void>;
   /** Commits mutations as the agent of a branch; one call is one batch. */

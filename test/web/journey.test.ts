@@ -6,11 +6,12 @@ describe('web: a working day', function () {
   this.timeout(60_000);
   const { visit } = useBrowser();
 
-  it('signs up, verifies, logs in, and is told what an administrator must do to see records', async () => {
+  it('signs up, verifies, logs in, and is told whom to ask for what to see records', async () => {
     const visitor = await visit();
     await enter(visitor, 'arta');
     await visitor.page.getByText('npm run sluice -- admin users grant --username arta').waitFor();
     const note = visitor.page.getByRole('note');
+    expect(await note.innerText()).to.contain('Ask whoever set up Sluice');
     expect(await note.evaluate((element) => element.scrollHeight - element.clientHeight)).to.equal(0);
     await visitor.gateway.grant('arta');
     await visitor.page.reload();
@@ -46,11 +47,50 @@ describe('web: a working day', function () {
     await rows.filter({ hasText: 'C-101' }).waitFor();
     expect((await rows.nth(1).innerText()).split('\n').join(' ')).to.match(/C-101.*branch-2.*Credit.*−2.00/);
     expect(await rows.nth(2).innerText()).to.contain('1,234.50');
-    await page.getByRole('img', { name: /last 60 minutes: 2 in all/ }).waitFor();
+    await page.getByRole('img', { name: /since \d\d:\d\d: 2 in all/ }).waitFor();
     await page.getByRole('button', { name: /A-100/ }).click();
     await page.getByRole('dialog').getByText('WHITE HANGING HEART').waitFor();
     await page.keyboard.press('Escape');
     expect(await page.getByRole('dialog').count()).to.equal(0);
+  });
+
+  it('names the products of an invoice whose lines have codes alone, and keeps its total in view', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'blerta');
+    const lines = Array.from({ length: 60 }, () => ({ sku: 'CODE-1', quantity: 1, unitPrice: '2.1' }));
+    await gateway.push('branch-1', [
+      stock('branch-1', 'CODE-1', 9, 'Paper bunting'),
+      invoice({ number: 'N-1', total: '126', lines }),
+    ]);
+    await page.getByRole('button', { name: /N-1/ }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('Paper bunting').first().waitFor();
+    expect(await dialog.getByRole('row').nth(1).innerText()).to.match(/Paper bunting CODE-1\s+1\s+2\.10/);
+    const [shown, total] = await Promise.all([
+      dialog.boundingBox(),
+      dialog.getByText('126.00').boundingBox(),
+    ]);
+    expect((total?.y ?? 0) + (total?.height ?? 0)).to.be.below((shown?.y ?? 0) + (shown?.height ?? 0));
+  });
+
+  it('counts invoices that came before it connected by their own time, and says so', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    const [now, unsure] = [new Date().toISOString(), '2010-12-01 08:26:00'];
+    await gateway.push('branch-1', [
+      invoice({ date: now }),
+      invoice({ date: now }),
+      invoice({ date: unsure }),
+    ]);
+    await enterGranted(visitor, 'dafina');
+    await page.getByRole('img', { name: /last 60 minutes: 2 in all/ }).waitFor();
+    await page.getByText(/until \d\d:\d\d by the time on the invoice/).waitFor();
+    await gateway.push('branch-1', [invoice({ date: unsure })]);
+    await page.getByRole('img', { name: /last 60 minutes: 3 in all/ }).waitFor();
+    await page.reload();
+    await isLive(page);
+    await page.getByRole('img', { name: /last 60 minutes: 3 in all/ }).waitFor();
   });
 
   it('shows stock per branch with what is low or below zero, and orders with their status', async () => {
@@ -91,14 +131,14 @@ describe('web: a working day', function () {
     await page.getByLabel('Message to Night shift').waitFor();
   });
 
-  it('shows who is there, branch agents with queue and lag, and sets my own status', async () => {
+  it('shows who is there, branches with what they have still to send, and sets my own status', async () => {
     const visitor = await visit();
     const { page, gateway } = visitor;
     await enterGranted(visitor, 'edi');
     await gateway.push('branch-7', [invoice()]);
     await openSection(page, 'People');
     // an agent's figures are renewed with its lease, every 10 s
-    const agent = page.getByRole('listitem').filter({ hasText: 'branch-7' }).filter({ hasText: 'queue 0' });
+    const agent = page.getByRole('listitem').filter({ hasText: 'branch-7' }).filter({ hasText: 'all sent' });
     await agent.waitFor({ timeout: 20_000 });
     await page.getByLabel('Account of edi').click();
     await page.getByLabel('My status').selectOption('busy');

@@ -6,6 +6,19 @@ describe('web: the session', function () {
   this.timeout(60_000);
   const { visit } = useBrowser();
 
+  it('is not asked for at a first visit: no refused request, nothing in the console', async () => {
+    const { page, gateway, problems } = await visit();
+    const refreshes: string[] = [];
+    page.on('request', (request) => {
+      if (request.url().includes('/auth/')) refreshes.push(request.url());
+    });
+    await page.goto(gateway.url);
+    await page.getByRole('heading', { name: 'Log in' }).waitFor();
+    await page.waitForLoadState('networkidle');
+    expect(refreshes).to.deep.equal([]);
+    expect(problems).to.deep.equal([]);
+  });
+
   it('outlives a reload, without a token that a script could read', async () => {
     const visitor = await visit();
     const { page, gateway } = visitor;
@@ -15,7 +28,8 @@ describe('web: the session', function () {
     await page.reload();
     await page.getByText('KEPT-1').waitFor();
     await isLive(page);
-    await page.getByRole('img', { name: /last 60 minutes: 1 in all/ }).waitFor();
+    expect(await page.getByText('none yet').count()).to.equal(0);
+    await page.getByRole('img', { name: /since \d\d:\d\d: 1 in all/ }).waitFor();
     const readable = await page.evaluate(() =>
       [document.cookie, JSON.stringify(localStorage), JSON.stringify(sessionStorage)].join(' '),
     );
@@ -28,15 +42,16 @@ describe('web: the session', function () {
     expect(cookies).not.to.have.length(0);
   });
 
-  it('ends when logging out', async () => {
+  it('ends when logging out, and is not asked for again', async () => {
     const visitor = await visit();
-    const { page } = visitor;
+    const { page, problems } = visitor;
     await enterGranted(visitor, 'gent');
     await page.getByLabel('Account of gent').click();
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByText('You are logged out').waitFor();
     await page.reload();
     await page.getByRole('heading', { name: 'Log in' }).waitFor();
+    expect(problems).to.deep.equal([]);
   });
 
   it('[P7] revoked elsewhere: the login page says why', async () => {
@@ -55,6 +70,10 @@ describe('web: the session', function () {
     await page.getByRole('link', { name: 'General' }).click();
     await gateway.interrupt();
     await page.getByText('What you see is the last state received').waitFor();
+    await openSection(page, 'Invoices');
+    expect(await page.getByRole('definition').first().innerText()).to.equal('–');
+    await openSection(page, 'Chat');
+    await page.getByRole('link', { name: 'General' }).click();
     await page.getByLabel('Message to General').fill('Sent in the dark');
     await page.keyboard.press('Enter');
     const message = page.getByRole('article').filter({ hasText: 'Sent in the dark' });

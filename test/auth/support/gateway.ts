@@ -8,6 +8,7 @@ import { bodyParser } from '@koa/bodyparser';
 import Koa from 'koa';
 import { startIdentity } from '../../../server/auth/identity.ts';
 import type { Identity } from '../../../server/auth/identity.ts';
+import type { DisconnectListener } from '../../../server/auth/revoke-delays.ts';
 import { parseConfig } from '../../../server/config.ts';
 import type { Database } from '../../../server/db.ts';
 import { createLocalHints } from '../../../server/hints.ts';
@@ -16,12 +17,23 @@ import { createLogger } from '../../../server/log.ts';
 import { problemDetails } from '../../../server/middleware/errors.ts';
 import { createRateLimits } from '../../../server/middleware/rate-limit.ts';
 import { requestId } from '../../../server/middleware/request-id.ts';
+import { accountRoutes } from '../../../server/routes/account.ts';
 import { adminClientRoutes } from '../../../server/routes/admin-clients.ts';
+import { adminKeyRoutes } from '../../../server/routes/admin-keys.ts';
 import { adminUserRoutes } from '../../../server/routes/admin-users.ts';
 import { auditRoutes } from '../../../server/routes/audit.ts';
 import { devMailRoutes } from '../../../server/routes/dev-mail.ts';
+import { invitationRoutes } from '../../../server/routes/invitations.ts';
+import { deviceRoutes } from '../../../server/routes/devices.ts';
+import { ipRuleRoutes } from '../../../server/routes/ip-rules.ts';
+import { loginStatsRoutes } from '../../../server/routes/login-stats.ts';
+import { mfaRoutes } from '../../../server/routes/mfa.ts';
+import { terminalRoutes } from '../../../server/routes/oauth-device.ts';
 import { oauthRoutes } from '../../../server/routes/oauth.ts';
+import { passkeyRoutes } from '../../../server/routes/passkeys.ts';
 import { peopleRoutes } from '../../../server/routes/people.ts';
+import { revocationRoutes } from '../../../server/routes/revocations.ts';
+import { roleRoutes } from '../../../server/routes/roles.ts';
 import { wellKnownRoutes } from '../../../server/routes/well-known.ts';
 import { openTestDatabase } from '../../support/database.ts';
 
@@ -50,6 +62,7 @@ export interface GatewayOptions {
   db?: Database & { url: string };
   hints?: Hints;
   clock?: Clock;
+  onDisconnect?: DisconnectListener;
 }
 
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
@@ -60,6 +73,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     INTERNAL_API_KEY: ADMIN_KEY,
     CONFIG_ENCRYPTION_KEY: ENCRYPTION_KEY,
     RATE_LIMIT_MAX_REQUESTS: '100000',
+    DEVICE_REGISTRATION_LIMIT: '100000',
+    KEY_OPERATION_LIMIT: '100000',
+    STRICT_LIMIT: '100000',
     ...options.env,
   });
   const clock = options.clock ?? createClock();
@@ -69,18 +85,40 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const hints = options.hints ?? createLocalHints();
   let url = 'http://127.0.0.1:0';
   const issuer = (): string => config.PUBLIC_URL ?? url;
-  const identity = await startIdentity({ db, config, log, hints, issuer, clock, console: createSink([]) });
+  const identity = await startIdentity({
+    db,
+    config,
+    log,
+    hints,
+    issuer,
+    clock,
+    console: createSink([]),
+    onDisconnect: options.onDisconnect,
+  });
   const app = new Koa();
   app.proxy = config.TRUST_PROXY;
   app.maxIpsCount = 1;
-  const deps = { identity, limits: createRateLimits(config) };
+  const deps = { identity, limits: createRateLimits(config, identity.core.limits) };
   app
     .use(requestId())
     .use(problemDetails(log))
-    .use(bodyParser({ enableTypes: ['json', 'form'] }));
-  for (const routes of [peopleRoutes, oauthRoutes, adminClientRoutes, adminUserRoutes, auditRoutes]) {
+    .use(bodyParser({ enableTypes: ['json', 'form'], parsedMethods: ['POST', 'PUT', 'PATCH', 'DELETE'] }));
+  for (const routes of [
+    mfaRoutes,
+    passkeyRoutes,
+    peopleRoutes,
+    oauthRoutes,
+    adminClientRoutes,
+    adminUserRoutes,
+    auditRoutes,
+  ]) {
     app.use(routes(deps).routes());
   }
+  for (const routes of [deviceRoutes, adminKeyRoutes]) app.use(routes(deps).routes());
+  app.use(terminalRoutes(deps).routes());
+  for (const routes of [revocationRoutes, loginStatsRoutes]) app.use(routes(deps).routes());
+  for (const routes of [accountRoutes, invitationRoutes, roleRoutes, ipRuleRoutes])
+    app.use(routes(deps).routes());
   app.use(wellKnownRoutes(deps).routes()).use(devMailRoutes(deps).routes());
   const handle = app.callback();
   const server = createServer((request, response) => void handle(request, response));

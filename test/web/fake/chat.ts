@@ -53,13 +53,14 @@ export function createChat(namespace: Namespace, people: People) {
   }
 
   namespace.on('connection', (socket: Socket) => {
-    const person = people.byToken(String(socket.handshake.auth['token']));
-    if (!person) {
+    const session = people.sessionOf(String(socket.handshake.auth['token']));
+    const person = session?.person;
+    if (!session || !person) {
       socket.emit('auth_error', { code: 'invalid_token', message: 'no' });
       socket.disconnect(true);
       return;
     }
-    void socket.join(`user:${person.id}`);
+    void socket.join([`user:${person.id}`, `session:${session.id}`]);
     rooms.get('general')?.members.add(person.id);
     for (const [name, room] of rooms) if (room.members.has(person.id)) void socket.join(`room:${name}`);
     socket.emit('auth_success', { message: 'welcome', user: toAuthor(person) });

@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { ERRORS, type ErrorCode } from '../../../protocol/errors.ts';
+import { ERRORS } from '../../../protocol/errors.ts';
+import { answerLogin, COOKIE, deviceOf, Refused, requireSession, textOf } from './exchange.ts';
+import type { Exchange, Routes } from './exchange.ts';
 import { newCode, type People, type Person } from './people.ts';
+import type { Post } from './post.ts';
 
 /** The strictest policy the page works under; the gateway sends the same. */
 const CSP =
@@ -15,24 +18,12 @@ const TYPES: Record<string, string> = {
   '.css': 'text/css',
   '.svg': 'image/svg+xml',
 };
-const COOKIE = 'sluice_refresh';
 
-class Refused extends Error {
-  readonly code: ErrorCode;
-  constructor(code: ErrorCode) {
-    super(ERRORS[code].message);
-    this.code = code;
-  }
-}
-
-type Body = Record<string, string>;
-type Handler = (body: Body, request: IncomingMessage, response: ServerResponse) => unknown;
-
-export function createHttp(people: People, isOpen: () => boolean): RequestListener {
-  const routes = createRoutes(people);
+export function createHttp(routes: Routes, isOpen: () => boolean): RequestListener {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = new URL(request.url ?? '/', 'http://x').pathname;
-    const handler = routes[`${request.method ?? ''} ${path}`];
+    const method = request.method ?? '';
+    const handler = routes[`${method} ${path}`] ?? routes[`${method} ${path.replace(/[^/]+$/, ':id')}`];
     // The page itself still comes while interrupted, as it would out of a proxy's cache.
     if (!handler) return sendFile(path, response);
     if (!isOpen()) {
@@ -40,81 +31,79 @@ export function createHttp(people: People, isOpen: () => boolean): RequestListen
       return;
     }
     try {
-      send(response, 200, await handler(await readBody(request), request, response));
+      const id = path.split('/').at(-1) ?? '';
+      send(response, 200, await handler({ body: await readBody(request), request, response, id }));
     } catch (error) {
-      const code = error instanceof Refused ? error.code : 'internal';
-      send(response, ERRORS[code].status, { code, message: ERRORS[code].message, success: false });
+      const { code, members } = error instanceof Refused ? error : { code: 'internal' as const, members: {} };
+      const { status, message } = ERRORS[code];
+      send(response, status, { code, message, success: false, ...members });
     }
   };
   return (request, response) => void serve(request, response);
 }
 
-function createRoutes(people: People): Record<string, Handler> {
-  const issue = (person: Person, response: ServerResponse, tokens = people.openSession(person)) => {
-    response.setHeader('set-cookie', `${COOKIE}=${tokens.refresh}; HttpOnly; SameSite=Strict; Path=/auth`);
-    return {
-      success: true,
-      user: toUser(person),
-      access_token: tokens.access,
-      token_type: 'Bearer',
-      expires_in: 900,
-    };
-  };
+/** Signing up, logging in, sessions. */
+export function peopleRoutes(
+  people: People,
+  post: Post,
+  requireSecondStep: (person: Person, exchange: Exchange) => void,
+): Routes {
+  const find = (exchange: Exchange): Person | undefined =>
+    people.byName(textOf(exchange, 'username')) ?? people.byEmail(textOf(exchange, 'email'));
   return {
-    'POST /api/signup': ({ username = '', email = '', password = '' }) => {
+    'POST /api/signup': (exchange) => {
+      const [username, email] = [textOf(exchange, 'username'), textOf(exchange, 'email')];
       if (people.byName(username)) throw new Refused('username_taken');
-      return { success: true, message: 'sent', user_id: people.add({ username, email, password }).id };
+      const person = people.add({ username, email, password: textOf(exchange, 'password') });
+      post.send(email, person.code);
+      return { success: true, message: 'sent', user_id: person.id };
     },
-    'POST /api/verify-email': ({ username = '', email = '', code }) => {
-      const person = people.byName(username) ?? people.byEmail(email);
-      if (person?.code !== code || !person) throw new Refused('invalid_code');
+    'POST /api/verify-email': (exchange) => {
+      const person = find(exchange);
+      if (!person || person.code !== textOf(exchange, 'code')) throw new Refused('invalid_code');
       person.verified = true;
       return { success: true, message: 'verified' };
     },
-    'POST /api/resend-verification': ({ email = '' }) => {
-      const person = people.byEmail(email);
-      if (person) person.code = newCode();
+    'POST /api/resend-verification': (exchange) => {
+      const person = find(exchange);
+      if (person) post.send(person.email, (person.code = newCode()));
       return { success: true, message: 'sent' };
     },
-    'POST /api/login': ({ username, email, password }, _request, response) => {
-      const person = people.byName(username ?? '') ?? people.byEmail(email ?? '');
-      if (person?.password !== password || !person) throw new Refused('invalid_credentials');
+    'POST /api/login': (exchange) => {
+      const person = find(exchange);
+      const isRight = person?.password === textOf(exchange, 'password') && !person.disabled;
+      if (!person || !isRight) throw new Refused('invalid_credentials');
       if (!person.verified) throw new Refused('email_not_verified');
-      return issue(person, response);
+      requireSecondStep(person, exchange);
+      return answerLogin(exchange, people.openSession(person, { amr: ['pwd'], device: deviceOf(exchange) }));
     },
-    'POST /auth/refresh': (_body, request, response) => {
-      const cookie = new RegExp(`${COOKIE}=([^;]+)`).exec(request.headers.cookie ?? '')?.[1] ?? '';
-      const rotated = people.rotate(cookie);
+    'POST /auth/refresh': (exchange) => {
+      const { cookie = '' } = exchange.request.headers;
+      const isOurs = exchange.request.headers['x-sluice-web'] === '1';
+      const rotated = isOurs && people.rotate(new RegExp(`${COOKIE}=([^;]+)`).exec(cookie)?.[1] ?? '');
       if (!rotated) throw new Refused('unauthenticated');
-      return issue(rotated.person, response, rotated);
+      return answerLogin(exchange, rotated);
     },
-    'POST /auth/logout': (_body, request, response) => {
-      people.endSessions(requirePerson(people, request).id);
-      response.setHeader('set-cookie', `${COOKIE}=; Max-Age=0; Path=/auth`);
+    'POST /auth/logout': (exchange) => {
+      people.endSession(requireSession(people, exchange));
+      exchange.response.setHeader('set-cookie', `${COOKIE}=; Max-Age=0; Path=/auth`);
       return { success: true };
     },
-    'GET /auth/me': (_body, request) => {
-      const person = requirePerson(people, request);
-      return {
-        user: { ...toUser(person), tenant_id: 1 },
-        partitions: { read: person.granted ? ['*'] : [], write: [] },
-      };
+    'GET /auth/me': (exchange) => {
+      const { id, username, email, role, granted } = requireSession(people, exchange).person;
+      const partitions = { read: granted ? ['*'] : [], write: [] };
+      return { user: { id, username, email, role, tenant_id: 1 }, partitions };
     },
   };
 }
 
-function requirePerson(people: People, request: IncomingMessage): Person {
-  const person = people.byToken((request.headers.authorization ?? '').replace('Bearer ', ''));
-  if (!person) throw new Refused('invalid_token');
-  return person;
-}
-
-const toUser = ({ id, username, email }: Person) => ({ id, username, email });
-
-async function readBody(request: IncomingMessage): Promise<Body> {
+async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
   let text = '';
   for await (const chunk of request) text += String(chunk);
-  return text === '' ? {} : (JSON.parse(text) as Body);
+  if (text === '') return {};
+  if (request.headers['content-type']?.startsWith('application/json') === true)
+    return JSON.parse(text) as Record<string, unknown>;
+  return Object.fromEntries(new URLSearchParams(text));
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
@@ -122,7 +111,8 @@ function send(response: ServerResponse, status: number, body: unknown): void {
 }
 
 async function sendFile(path: string, response: ServerResponse): Promise<void> {
-  const name = path === '/' ? 'index.html' : normalize(path).replace(/^(\.\.(\/|$))+/, '');
+  const isPage = /^\/(invite|device)?$/.test(path);
+  const name = isPage ? 'index.html' : normalize(path).replace(/^(\.\.(\/|$))+/, '');
   try {
     const file = await readFile(join(ROOT, name));
     response

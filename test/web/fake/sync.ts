@@ -78,12 +78,13 @@ export function createSync(namespace: Namespace, people: People) {
   }
 
   namespace.on('connection', (socket: Socket) => {
-    const person = people.byToken(String(socket.handshake.auth['token']));
-    if (!person) {
+    const session = people.sessionOf(String(socket.handshake.auth['token']));
+    const person = session?.person;
+    if (!session || !person) {
       socket.disconnect(true);
       return;
     }
-    void socket.join(`user:${person.id}`);
+    void socket.join([`user:${person.id}`, `session:${session.id}`]);
     socket.on('sync:hello', (body: { cursor?: unknown }, ack: (answer: unknown) => void) => {
       ack(welcome(socket, body.cursor, person.granted));
     });

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import pg from 'pg';
 import { createChatClient, createSession, type ChatClient, type Session } from '../../../sdk/index.ts';
 import { createApp } from '../../../server/app.ts';
 import { parseConfig } from '../../../server/config.ts';
@@ -18,13 +19,15 @@ const PASSWORD = 'another long sentence nobody guesses';
 export async function startRealGateway(): Promise<GatewayUnderTest> {
   const valve = await startValve();
   const dataDir = await mkdtemp(join(tmpdir(), 'sluice-web-'));
+  const database = await createDatabase();
   const config = parseConfig({
     PORT: '0',
     DATA_DIR: dataDir,
-    DATABASE_URL: await createDatabase(),
+    DATABASE_URL: database,
     PUBLIC_URL: valve.url,
     INTERNAL_API_KEY: 'the-admin-key-of-the-page-tests',
     SIGNUP_LIMIT: '1000',
+    PROOF_OF_WORK_AFTER: '1000',
     RATE_LIMIT_MAX_REQUESTS: '10000',
   });
   const app = await createApp({ config, log: createLogger('silent'), console: nowhere() });
@@ -38,7 +41,14 @@ export async function startRealGateway(): Promise<GatewayUnderTest> {
   return {
     url: valve.url,
     codeFor: admin.codeFor,
+    inviteFor: admin.inviteFor,
+    async age(username) {
+      await ageSessions(database, username);
+      // makes the gateway look again
+      await admin.changeUser(username, { partitions: ['*:read'] });
+    },
     grant: (username) => admin.changeUser(username, { partitions: ['*:read'] }),
+    makeAdmin: (username) => admin.changeUser(username, { role: 'admin' }),
     // Whoever is disabled loses every session at once.
     revoke: (username) => admin.changeUser(username, { disabled: true }),
     push: (partition, mutations) => agents.push(partition, mutations),
@@ -88,6 +98,17 @@ async function signUp(url: string, admin: Admin, username: string): Promise<Sess
   await session.verifyEmail({ email, code: await admin.codeFor(email) });
   await session.login({ username, password: PASSWORD });
   return session;
+}
+
+async function ageSessions(url: string, username: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(
+    `UPDATE sessions SET authenticated_at = authenticated_at - interval '1 hour'
+     WHERE principal_id = (SELECT id FROM users WHERE username = $1)`,
+    [username],
+  );
+  await client.end();
 }
 
 function nowhere(): Writable {
