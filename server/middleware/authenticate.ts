@@ -59,11 +59,6 @@ async function countOwn(
   else await limits.consumeClient(ctx, { id, perMinute: rate });
 }
 
-/** The bearer token of a request; undefined when there is none. */
-export function findBearer(ctx: Context): string | undefined {
-  return /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('Authorization'))?.[1];
-}
-
 async function authenticate(
   identity: Identity,
   ctx: Context,

@@ -6,8 +6,14 @@ import type { Presented } from '../auth/possession.ts';
 import type { Principal } from '../auth/principal.ts';
 import { callerOf } from './input.ts';
 
-/** The access token of a request, and the scheme it comes with; undefined when there is none. */
-export function findAccessToken(ctx: Context): { scheme: 'Bearer' | 'DPoP'; token: string } | undefined {
+/** An access token, and the scheme it comes with. */
+export interface PresentedToken {
+  scheme: 'Bearer' | 'DPoP';
+  token: string;
+}
+
+/** The access token of a request; undefined when there is none. */
+export function findAccessToken(ctx: Context): PresentedToken | undefined {
   const [, scheme, token] = /^(Bearer|DPoP) ([\w.~+/-]+=*)$/i.exec(ctx.get('Authorization')) ?? [];
   if (scheme === undefined || token === undefined) return undefined;
   return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token };
@@ -17,7 +23,7 @@ export function findAccessToken(ctx: Context): { scheme: 'Bearer' | 'DPoP'; toke
 export async function authenticateToken(
   identity: Identity,
   ctx: Context,
-  { scheme, token }: { scheme: 'Bearer' | 'DPoP'; token: string },
+  { scheme, token }: PresentedToken,
 ): Promise<Principal> {
   const from: Presented = { ...callerOf(ctx) };
   if (scheme === 'DPoP') {

@@ -16,8 +16,9 @@ import { refresh } from '../auth/refresh.ts';
 import { logOut, revoke } from '../auth/revoke.ts';
 import { guardSecret } from '../auth/secret-guesses.ts';
 import type { TokenSet } from '../auth/sessions.ts';
-import { findBearer, principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
+import { authenticateToken, findAccessToken } from '../middleware/possession.ts';
 import { showCounts } from '../middleware/rate-limit.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 import { pageInput, paginate } from './paging.ts';
@@ -163,9 +164,9 @@ function addAdministration(router: Router, deps: DeviceDeps): void {
 /** A device that sends its token along asks for a further session; anybody else's token is no device. */
 async function findDevice({ identity }: DeviceDeps, ctx: Context): Promise<Principal | undefined> {
   if (ctx.get('Authorization') === '') return undefined;
-  const bearer = findBearer(ctx);
-  if (bearer === undefined) throw new AppError('unauthenticated');
-  return requireDeviceKind(await identity.authenticate(bearer, callerOf(ctx)));
+  const presented = findAccessToken(ctx);
+  if (presented === undefined) throw new AppError('unauthenticated');
+  return requireDeviceKind(await authenticateToken(identity, ctx, presented));
 }
 
 function requireKind(): Middleware {

@@ -3,7 +3,6 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import { requestResend, signUp, verifyEmail } from '../auth/accounts.ts';
-import type { Caller } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { logInGuarded } from '../auth/login.ts';
 import type { LoggedIn } from '../auth/login.ts';
@@ -11,8 +10,10 @@ import { altcha, email, keyOf, text, username } from '../auth/names.ts';
 import { principalKey } from '../auth/principal.ts';
 import { refresh } from '../auth/refresh.ts';
 import { logOut, revokeByRefreshToken } from '../auth/revoke.ts';
-import { findBearer, principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { callerOf, withBody } from '../middleware/input.ts';
+import { authenticateToken, findAccessToken } from '../middleware/possession.ts';
+import type { PresentedToken } from '../middleware/possession.ts';
 import { showCounts } from '../middleware/rate-limit.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 import { answerTokens, findRefreshCookie, isWebRequest, writeRefreshCookie } from './web-session.ts';
@@ -160,8 +161,8 @@ async function refreshTokens(
 }
 
 /**
- * Ends the bearer token's session, and that of the refresh token in the body or the cookie as well. A token that names nothing is
- * no obstacle, except a bad bearer when nothing else proves whose session it was.
+ * Ends the access token's session, and that of the refresh token in the body or the cookie as well. A token that names nothing is
+ * no obstacle, except a bad access token when nothing else proves whose session it was.
  */
 async function leave(
   { identity }: PeopleDeps,
@@ -169,12 +170,12 @@ async function leave(
   input: z.output<typeof refreshInput>,
 ): Promise<void> {
   const caller = callerOf(ctx);
-  const bearer = findBearer(ctx);
+  const presented = findAccessToken(ctx);
   const cookie = findRefreshCookie(identity, ctx);
   const refreshToken = input.refresh_token ?? cookie;
-  if (bearer === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
+  if (presented === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
   if (ctx.cookies.get('sluice_refresh') !== undefined) writeRefreshCookie(identity, ctx, undefined);
-  const refusal = bearer === undefined ? undefined : await endBearer(identity, bearer, caller);
+  const refusal = presented === undefined ? undefined : await endPresented(identity, ctx, presented);
   const known =
     refreshToken !== undefined &&
     (await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller));
@@ -182,12 +183,16 @@ async function leave(
   ctx.body = { success: true, message: 'You are logged out.' };
 }
 
-/** Returns why the bearer was refused, for the refresh token may still say whose session ends. */
-async function endBearer(identity: Identity, bearer: string, caller: Caller): Promise<AppError | undefined> {
+/** Returns why the access token was refused, for the refresh token may still say whose session ends. */
+async function endPresented(
+  identity: Identity,
+  ctx: Context,
+  presented: PresentedToken,
+): Promise<AppError | undefined> {
   try {
-    const principal = await identity.authenticate(bearer, caller);
+    const principal = await authenticateToken(identity, ctx, presented);
     const { tenantId, sessionId: id } = principal;
-    await logOut(identity.core, { tenantId, id, by: principalKey(principal) }, caller);
+    await logOut(identity.core, { tenantId, id, by: principalKey(principal) }, callerOf(ctx));
     return undefined;
   } catch (error) {
     if (error instanceof AppError && error.status === 401) return error;

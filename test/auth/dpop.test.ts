@@ -212,6 +212,51 @@ describe('DPoP', () => {
     expect([outcomeOf(without), bound.status]).to.deep.equal([[400, 'invalid_dpop_proof'], 200]);
   });
 
+  it('[S46] logging out takes a bound token with its proof, and neither without one nor with another’s', async () => {
+    const { access } = await boundTo();
+    const leave = async (proof: string | undefined, scheme = 'DPoP'): Promise<Answer> =>
+      call(gateway, '/auth/logout', {
+        method: 'POST',
+        headers: { authorization: `${scheme} ${access}`, ...(proof === undefined ? {} : { dpop: proof }) },
+      });
+    const about = { htm: 'POST', htu: `${gateway.url}/auth/logout` };
+    const refused = [
+      await leave(undefined),
+      await leave(await proveUse(access, about), 'Bearer'),
+      await leave(await proveUse(access)),
+      await leave(await proveUse(access, about, await makeKey())),
+    ];
+    const stale = await leave(await proveUse(access, { ...about, nonce: undefined }));
+    const stands = await use(access, await proveUse(access));
+    const left = await leave(await proveUse(access, about));
+    const gone = await use(access, await proveUse(access));
+    expect(refused.map(outcomeOf)).to.deep.equal(refused.map(() => [401, 'invalid_dpop_proof']));
+    expect([outcomeOf(stale), stale.headers.get('dpop-nonce')]).to.deep.equal([
+      [401, 'use_dpop_nonce'],
+      nonce,
+    ]);
+    expect([stands, left].map(({ status }) => status)).to.deep.equal([200, 200]);
+    expect(outcomeOf(gone)).to.deep.equal([401, 'revoked']);
+  });
+
+  it('[S46] logging out everywhere takes the scheme too, and is still for a person at a login of their own', async () => {
+    const { access } = await boundTo();
+    const about = { htm: 'POST', htu: `${gateway.url}/auth/logout-all` };
+    const leave = async (proof: string, scheme: string): Promise<Answer> =>
+      call(gateway, '/auth/logout-all', {
+        method: 'POST',
+        headers: { authorization: `${scheme} ${access}`, dpop: proof },
+      });
+    const answers = [
+      await leave(await proveUse(access, about), 'Bearer'),
+      await leave(await proveUse(access, about), 'DPoP'),
+    ];
+    expect(answers.map(outcomeOf)).to.deep.equal([
+      [401, 'invalid_dpop_proof'],
+      [403, 'forbidden'],
+    ]);
+  });
+
   it('a bound token is revoked and introspected by its client without a proof', async () => {
     const { access } = await boundTo();
     const form = { token: access, client_id: client.clientId, client_secret: client.secret };
