@@ -24,7 +24,6 @@ export interface DownloadStart {
   /** Canonical subscription, for a replica emptied on the way. */
   scope: string;
   credits: number;
-  serverTime: string;
 }
 
 export interface Downloader {
@@ -142,7 +141,7 @@ class FrameDownloader implements Downloader {
       this.#cursor = more ? null : at;
       this.#ack({ page }, more);
       if (!more) this.#flushAck();
-      this.#deps.note({ type: 'page', records: records.length, more, serverTime: start.serverTime });
+      this.#deps.note({ type: 'page', records: records.length, more });
     }
     this.#deps.emit('snapshot', { page, at, more, records, received });
   }

@@ -8,8 +8,8 @@ export type LinkState =
   /** Waiting; the next try is `retryInMs` after the state was entered. */
   | { name: 'offline'; attempt: number; retryInMs: number; lastError?: string }
   | { name: 'connecting'; attempt: number }
-  | { name: 'snapshot'; attempt: number; received: number; head: number }
   /** `head`: the tenant's version as far as known; `serverTime`: of the hello, ISO 8601. */
+  | { name: 'snapshot'; attempt: number; received: number; head: number; serverTime: string }
   | { name: 'live'; attempt: number; head: number; serverTime: string }
   /** The gateway will not have us: tried again slowly, with a new token each time. */
   | { name: 'refused'; code: string; attempt: number; retryInMs: number; message?: string }
@@ -20,7 +20,7 @@ export type LinkEvent =
   /** The time to wait is over, or the caller will not wait. */
   | { type: 'retry' }
   | { type: 'welcome'; snapshot: boolean; head: number; serverTime: string }
-  | { type: 'page'; records: number; more: boolean; serverTime: string }
+  | { type: 'page'; records: number; more: boolean }
   /** The replica was emptied while connected. */
   | { type: 'reset' }
   | { type: 'advanced'; head: number }
@@ -67,13 +67,13 @@ function welcome(state: StateOf<'connecting'>, event: EventOf<'welcome'>): LinkS
   const { head, serverTime, snapshot } = event;
   const { attempt } = state;
   return snapshot
-    ? { name: 'snapshot', attempt, received: 0, head }
+    ? { name: 'snapshot', attempt, received: 0, head, serverTime }
     : { name: 'live', attempt, head, serverTime };
 }
 
 function page(state: StateOf<'snapshot'>, event: EventOf<'page'>): LinkState {
-  const { attempt, head } = state;
-  if (!event.more) return { name: 'live', attempt, head, serverTime: event.serverTime };
+  const { attempt, head, serverTime } = state;
+  if (!event.more) return { name: 'live', attempt, head, serverTime };
   return { ...state, received: state.received + event.records };
 }
 
@@ -82,6 +82,7 @@ const restart = (state: StateOf<'snapshot' | 'live'>): LinkState => ({
   attempt: state.attempt,
   received: 0,
   head: state.head,
+  serverTime: state.serverTime,
 });
 
 const advance = <S extends StateOf<'snapshot' | 'live'>>(state: S, event: EventOf<'advanced'>): S =>

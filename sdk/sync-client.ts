@@ -184,7 +184,7 @@ class StoreSyncClient implements SyncClient {
     }
     const cursor = await this.#settlePosition(reply, position, scope);
     this.#head = reply.head;
-    this.#start = { cursor, scope, credits: reply.credits, serverTime: reply.serverTime };
+    this.#start = { cursor, scope, credits: reply.credits };
     return { snapshot: reply.mode !== 'resume', head: reply.head, serverTime: reply.serverTime };
   }
 

@@ -89,7 +89,7 @@ describe('sdk downloads', () => {
         if (event === 'changes' && 'changes' in body) applied.push(...body.changes.map((one) => one.version));
       },
     });
-    downloader.begin({ cursor: 'e1.0', scope: '[]', credits: 8, serverTime: '' });
+    downloader.begin({ cursor: 'e1.0', scope: '[]', credits: 8 });
     for (const version of [1, 2, 4, 5]) downloader.offer('sync:delta', frameOf(version));
     await until(() => applied.length === 4);
     await downloader.stop();
@@ -107,7 +107,7 @@ describe('sdk downloads', () => {
         if (event === 'changes' && 'changes' in body) applied.push(...body.changes.map((one) => one.version));
       },
     });
-    downloader.begin({ cursor: 'e1.0', scope: '[]', credits: 8, serverTime: '' });
+    downloader.begin({ cursor: 'e1.0', scope: '[]', credits: 8 });
     for (const version of [1, 2, 4, 5]) downloader.offer('sync:delta', frameOf(version));
     await until(() => dropped.length === 1);
     expect(applied).to.deep.equal([1, 2]);

@@ -27,7 +27,7 @@ export interface MinuteCounts {
   known: (version: number, dated: number | null) => void;
   /** The records were forgotten, to be met anew. */
   forget: () => void;
-  series: (now: number) => PaceSeries;
+  series: () => PaceSeries;
   /** A compact form that survives a reload. */
   save: () => string;
 }
@@ -38,11 +38,18 @@ interface Listening {
   above: number;
 }
 
-export function createMinuteCounts(saved: string | null): MinuteCounts {
+export interface MinuteCountsOptions {
+  /** By the last visit; null: nothing. */
+  saved: string | null;
+  /** The gateway's time: what it took is dated by it. */
+  now: () => number;
+}
+
+export function createMinuteCounts({ saved, now }: MinuteCountsOptions): MinuteCounts {
   const kept = parseSaved(saved);
   let listening = kept?.listening;
-  const taken = createTally(kept?.counts);
-  const dated = createTally();
+  const taken = createTally(now, kept?.counts);
+  const dated = createTally(now);
 
   return {
     begin(since, above) {
@@ -57,8 +64,8 @@ export function createMinuteCounts(saved: string | null): MinuteCounts {
       if (at !== null && version <= (listening?.above ?? Infinity)) dated.add(at);
     },
     forget: dated.clear,
-    series(now) {
-      const last = toMinute(now);
+    series() {
+      const last = toMinute(now());
       const minutes = Array.from({ length: MINUTES }, (_, index) => last - MINUTES + 1 + index);
       const byDate = minutes.map(dated.at);
       return {
@@ -83,19 +90,19 @@ export function parseDated(date: string): number | null {
 
 type Entry = [minute: number, count: number];
 
-function createTally(saved: readonly Entry[] = []) {
+function createTally(now: () => number, saved: readonly Entry[] = []) {
   const counts = new Map<number, number>(saved);
 
   /** Minutes that have passed are dropped when a new one begins, so that the map stays small. */
-  function prune(now: number): void {
-    for (const minute of counts.keys()) if (minute <= now - MINUTES) counts.delete(minute);
+  function prune(current: number): void {
+    for (const minute of counts.keys()) if (minute <= current - MINUTES) counts.delete(minute);
   }
 
   return {
     add(at: number) {
-      const [minute, now] = [toMinute(at), toMinute(Date.now())];
-      if (minute <= now - MINUTES) return;
-      if (!counts.has(minute)) prune(now);
+      const [minute, current] = [toMinute(at), toMinute(now())];
+      if (minute <= current - MINUTES) return;
+      if (!counts.has(minute)) prune(current);
       counts.set(minute, (counts.get(minute) ?? 0) + 1);
     },
     at: (minute: number): number => counts.get(minute) ?? 0,

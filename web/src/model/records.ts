@@ -7,6 +7,7 @@ import type {
   SyncClient,
 } from '../../../sdk/index.ts';
 import { createMinuteCounts, parseDated, type MinuteCounts } from './minutes.ts';
+import { createServerClock, type ServerClock } from './server-clock.ts';
 import { createSignal, type Signal } from './signal.ts';
 import { createStockPivot, type StockPivot } from './stock.ts';
 import { createVersionedList, type VersionedList } from './versioned-list.ts';
@@ -68,6 +69,7 @@ export interface RecordsOptions {
   client: Pick<SyncClient, 'on' | 'state'> & { readonly replica: Replica };
   /** By the last visit; null: nothing, or not of this local copy. */
   saved: string | null;
+  /** The browser's clock, which may be wrong. */
   now?: () => number;
 }
 
@@ -86,6 +88,7 @@ class LiveRecords implements Records {
   readonly #views: Views;
   readonly #replica: Replica;
   readonly #now: () => number;
+  readonly #clock: ServerClock;
   readonly #unlisten: (() => void)[];
   readonly #frames: Frames = { at: null, version: 0, behind: false };
   /** What went away while the local copy was being read: a page read earlier must not bring it back. */
@@ -96,18 +99,19 @@ class LiveRecords implements Records {
   #closed = false;
 
   constructor({ client, saved, now = Date.now }: RecordsOptions) {
-    const { at, minutes } = parseSaved(saved);
+    const { at, minutes, offset } = parseSaved(saved);
     this.#frames.at = at;
+    this.#clock = createServerClock(now, offset);
     const signal = (): Signal => createSignal({ intervalMs: () => (this.#filling ? FILLING_MS : CALM_MS) });
     this.signals = { fatura: signal(), stoku: signal(), porosia: signal() };
     this.progress = signal();
-    this.#views = createViews(createMinuteCounts(minutes));
+    this.#views = createViews(createMinuteCounts({ saved: minutes, now: this.#clock.now }));
     this.#replica = client.replica;
     this.#now = now;
     let before = client.state.name;
     this.#unlisten = [
       client.on('state', (state) => {
-        if (state.name !== before) this.#listen(state);
+        if (state.name !== before) this.#listen(state, before);
         before = state.name;
       }),
       client.on('changes', ({ changes, more }) => {
@@ -153,7 +157,8 @@ class LiveRecords implements Records {
   }
 
   save(): string {
-    return JSON.stringify({ at: this.#frames.at, minutes: this.minutes.save() });
+    const offset = this.#clock.offset();
+    return JSON.stringify({ at: this.#frames.at, offset, minutes: this.minutes.save() });
   }
 
   isEmpty(): boolean {
@@ -188,10 +193,12 @@ class LiveRecords implements Records {
   }
 
   /** A resume brings every change there was, each with its time; a snapshot is the records alone, as of its head. */
-  #listen(state: LinkState): void {
+  #listen(state: LinkState, before: LinkState['name']): void {
+    // Only a fresh connection brings a fresh time: what a later state repeats is as old as the hello.
+    if (before === 'connecting' && 'serverTime' in state) this.#clock.hear(state.serverTime);
     const isSnapshot = state.name === 'snapshot';
     if (isSnapshot || (state.name === 'live' && !this.minutes.begun()))
-      this.minutes.begin(this.#now(), state.head);
+      this.minutes.begin(this.#clock.now(), state.head);
   }
 
   #put(record: StoredRecord | SnapshotRecord): void {
@@ -227,15 +234,22 @@ class LiveRecords implements Records {
   }
 }
 
-function parseSaved(saved: string | null): { at: number | null; minutes: string | null } {
+interface Saved {
+  at: number | null;
+  minutes: string | null;
+  offset: number;
+}
+
+function parseSaved(saved: string | null): Saved {
   try {
-    const { at, minutes } = Object(JSON.parse(saved ?? 'null')) as Record<string, unknown>;
+    const { at, minutes, offset } = Object(JSON.parse(saved ?? 'null')) as Record<string, unknown>;
     return {
       at: typeof at === 'number' ? at : null,
       minutes: typeof minutes === 'string' ? minutes : null,
+      offset: typeof offset === 'number' ? offset : 0,
     };
   } catch {
-    return { at: null, minutes: null };
+    return { at: null, minutes: null, offset: 0 };
   }
 }
 

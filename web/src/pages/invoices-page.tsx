@@ -65,7 +65,7 @@ function PaceCard({ version }: { version: number }) {
   const { records, sync } = useEngine();
   const state = useLinkState(sync);
   const now = useNow(5_000);
-  const pace = useMemo(() => records.minutes.series(Date.now()), [records, now, version]);
+  const pace = useMemo(() => records.minutes.series(), [records, now, version]);
   const { at } = records.frames();
   const hour = pace.counts.reduce((sum, count) => sum + count, 0);
   return (
