@@ -58,7 +58,22 @@ export async function runCommand(deps: CommandDeps, args: readonly string[]): Pr
   }
 }
 
-const COMMANDS: { name: string; description: string; action: Action; options?: [string, string][] }[] = [
+interface CommandSpec {
+  name: string;
+  description: string;
+  action: Action;
+  options?: [string, string][];
+  footer?: string;
+}
+
+/** What ADR 12 cannot tell apart, a person has to know before choosing. */
+const RESEND_WARNING = `
+--adopt and --resend answer one question, once, where another installation came first: does the centre have the movements
+without a head (opening stock, deliveries) that were there before? --resend is for a first run that was cut short: what that
+run sent is known and not counted again. But movements that were captured while an agent was installed would count twice.
+In doubt --adopt, the usual answer (docs/AGENT.md, "Reinstalled, or an old copy").`;
+
+const COMMANDS: CommandSpec[] = [
   { name: 'run', description: 'run in the foreground until SIGTERM, SIGINT or SIGBREAK', action: run },
   { name: 'status', description: 'show connection, queue, position and inbox', action: status },
   {
@@ -76,9 +91,13 @@ const COMMANDS: { name: string; description: string; action: Action; options?: [
     description: 'install tables and triggers (run does it too)',
     action: installCapture,
     options: [
-      ['--adopt', 'of older movements without a head: the centre has them, send none'],
-      ['--resend', 'of older movements without a head: send those that it did not get before'],
+      ['--adopt', 'of older movements without a head: the centre has them, send none (the usual answer)'],
+      [
+        '--resend',
+        'of older movements without a head: send those that it did not get before; may count some twice, see below',
+      ],
     ],
+    footer: RESEND_WARNING,
   },
   {
     name: 'uninstall',
@@ -102,13 +121,14 @@ function createProgram(deps: CommandDeps, exit: (code: ExitCode) => void): Comma
       writeErr: (text) => void deps.stderr.write(text),
     })
     .addHelpText('after', FOOTER);
-  for (const { name, description, action, options = [] } of COMMANDS) {
+  for (const { name, description, action, options = [], footer } of COMMANDS) {
     const command = program
       .command(name)
       .description(description)
       .requiredOption('-c, --config <file>', 'the configuration (docs/AGENT.md)')
       .option('--json', 'JSON instead of text');
     for (const [flags, help] of options) command.option(flags, help);
+    if (footer !== undefined) command.addHelpText('after', footer);
     command.action(async (given: Options) => {
       const config = name === 'check' ? loadChecked(given.config) : loadConfig(given.config);
       exit(await action(deps, config, given));

@@ -194,6 +194,13 @@ describe('agent: commands', () => {
     expect(await agent('dance')).to.equal(2);
   });
 
+  it('install --help says what --resend may count twice, and what is the usual answer (ADR 12)', async () => {
+    expect(await agent('install', '--help')).to.equal(0);
+    const text = out.replace(/\s+/g, ' ');
+    expect(text).to.contain('the usual answer').and.to.contain('first run that was cut short');
+    expect(text).to.contain('captured while an agent was installed would count twice');
+  });
+
   it('with --json an error of any kind is one object on the error output, and nothing else is written', async () => {
     const cases: [number, string, string[]][] = [
       [2, 'usage', ['dance', '--json']],
