@@ -1,6 +1,6 @@
 /** Checks a gateway's access tokens inside another service, on Node or wherever there is `fetch`. docs/SDK.md has the rest. */
 import { errors, jwtVerify } from 'jose';
-import type { CryptoKey, JWTHeaderParameters, JWTPayload, JWTVerifyOptions } from 'jose';
+import type { CryptoKey, JWTHeaderParameters, JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
 import { z } from 'zod';
 import type { Fetch } from './types.ts';
 import { TokenError } from './verify-errors.ts';
@@ -22,6 +22,8 @@ export interface VerifierOptions {
   jwksUrl?: string;
   /** The gateway's JWT_SECRET, where tokens are signed with one; then no key is read. */
   secret?: string;
+  /** While the secret changes: the one before (or the next one), of which tokens are taken as well. */
+  previousSecret?: string;
   /** Left out: a token is good until it expires, whatever becomes of its session. */
   revocations?: RevocationOptions;
   fetch?: Fetch;
@@ -109,6 +111,8 @@ interface Seen {
 /** How a signature is checked: with the issuer's keys or with the secret, and never with what a token names. */
 interface Check {
   requireKey(header: JWTHeaderParameters): Promise<CryptoKey | Uint8Array>;
+  /** What is asked about a signature that the key has not made. */
+  previousKey?: Uint8Array | undefined;
   /** Whether what was checked with that key still stands. */
   stands(kid: string): boolean;
   options(): JWTVerifyOptions & { audience: string };
@@ -116,7 +120,8 @@ interface Check {
 
 type CheckOptions = VerifierOptions & { fetch: Fetch; now: () => number };
 
-function createCheck({ issuer, audience, jwksUrl, secret, fetch, now }: CheckOptions): Check {
+function createCheck(given: CheckOptions): Check {
+  const { issuer, audience, jwksUrl, secret, previousSecret, fetch, now } = given;
   const pinned =
     (algorithm: string, own: string): Check['options'] =>
     () => ({
@@ -131,6 +136,7 @@ function createCheck({ issuer, audience, jwksUrl, secret, fetch, now }: CheckOpt
   if (!URL.canParse(issuer) || issuer.endsWith('/'))
     throw new TypeError('issuer: a URL without a slash at its end');
   if (secret === undefined) {
+    if (previousSecret !== undefined) throw new TypeError('previousSecret: only together with a secret');
     const keys = createKeySet({ url: jwksUrl ?? `${issuer}/.well-known/jwks.json`, fetch, now });
     return {
       options: pinned('ES256', audience ?? 'sluice'),
@@ -145,16 +151,22 @@ function createCheck({ issuer, audience, jwksUrl, secret, fetch, now }: CheckOpt
   }
   if (jwksUrl !== undefined) throw new TypeError('a verifier has a secret or keys, not both');
   if (audience === undefined) throw new TypeError('with a secret, name the audience it is for');
-  const key = new TextEncoder().encode(secret);
-  if (key.length < 32) throw new TypeError('a secret has 32 bytes or more');
+  const key = toKey(secret);
   return {
     options: pinned('HS256', audience),
+    previousKey: previousSecret === undefined ? undefined : toKey(previousSecret),
     stands: () => true,
     async requireKey(header) {
       requireHeader(header, ['alg', 'typ']);
       return Promise.resolve(key);
     },
   };
+}
+
+function toKey(secret: string): Uint8Array {
+  const key = new TextEncoder().encode(secret);
+  if (key.length < 32) throw new TypeError('a secret has 32 bytes or more');
+  return key;
 }
 
 /** The gateway's headers hold exactly these; `jwk`, `jku`, `x5u`, `crit` and the like are somebody else's. */
@@ -166,16 +178,23 @@ function requireHeader(header: JWTHeaderParameters, names: readonly string[]): v
 async function verifySignature(check: Check, token: unknown): Promise<Seen> {
   if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) throw invalid(undefined);
   try {
-    const { payload, protectedHeader } = await jwtVerify(
-      token,
-      (header) => check.requireKey(header),
-      check.options(),
-    );
+    const { payload, protectedHeader } = await verifyWithEither(check, token);
     return { principal: toPrincipal(payload), kid: protectedHeader.kid ?? '' };
   } catch (error) {
     if (error instanceof errors.JWTExpired) throw expired();
     if (error instanceof errors.JOSEError || error instanceof z.ZodError) throw invalid(error);
     throw error;
+  }
+}
+
+/** The header has been checked by the time the previous key is asked. */
+async function verifyWithEither(check: Check, token: string): Promise<JWTVerifyResult> {
+  const { previousKey } = check;
+  try {
+    return await jwtVerify(token, (header) => check.requireKey(header), check.options());
+  } catch (error) {
+    if (previousKey === undefined || !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return jwtVerify(token, previousKey, check.options());
   }
 }
 

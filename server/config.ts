@@ -117,6 +117,11 @@ export const environment = z.object({
     .describe(
       'Access tokens are signed and checked with this shared secret (HS256); left out: with keys (ES256).',
     ),
+  JWT_SECRET_PREVIOUS: key(32)
+    .optional()
+    .describe(
+      'A further secret that access tokens are taken of, and none is signed with: the one before, while JWT_SECRET changes.',
+    ),
   JWT_AUDIENCE: z
     .string()
     .regex(/^[\w.:/-]{1,100}$/, 'up to 100 letters, digits and . : / _ -, such as sluice-foundation')
@@ -240,6 +245,7 @@ const SECRETS = new Set([
   'INTERNAL_API_KEY',
   'CONFIG_ENCRYPTION_KEY',
   'JWT_SECRET',
+  'JWT_SECRET_PREVIOUS',
   'SMTP_USERNAME',
   'SMTP_PASSWORD',
 ]);
@@ -279,9 +285,11 @@ export function servesFoundation({ ROLE }: Pick<Config, 'ROLE'>): boolean {
 
 /** The settings that are given and, beside the others, have no effect. */
 export function withoutEffect(env: Record<string, string | undefined>, config: Config): string[] {
+  const { ROLE, JWT_SECRET, JWT_SECRET_PREVIOUS } = config;
   const idle = [
-    ...(config.ROLE === 'all' ? ['AUTH_PORT', 'AUTH_URL'] : []),
-    ...(config.JWT_SECRET === undefined ? ['JWT_AUDIENCE'] : []),
+    ...(ROLE === 'all' ? ['AUTH_PORT', 'AUTH_URL'] : []),
+    ...(JWT_SECRET === undefined ? ['JWT_AUDIENCE'] : []),
+    ...(JWT_SECRET === undefined || JWT_SECRET === JWT_SECRET_PREVIOUS ? ['JWT_SECRET_PREVIOUS'] : []),
   ];
   return idle.filter((name) => env[name] !== undefined && env[name] !== '');
 }

@@ -94,8 +94,9 @@ function welcomeOne(app: App, config: Config): string {
     config.ROLE === 'auth'
       ? 'the authentication service: people, devices, clients, keys and their tokens'
       : `the foundation service: sync and chat, for who comes with a token of ${issuer()}`;
-  const how =
-    config.JWT_SECRET === undefined ? 'keys (ES256)' : `JWT_SECRET (HS256) for ${config.JWT_AUDIENCE}`;
+  const { JWT_SECRET, JWT_SECRET_PREVIOUS, JWT_AUDIENCE } = config;
+  const change = JWT_SECRET_PREVIOUS === undefined ? '' : ', those of JWT_SECRET_PREVIOUS taken too';
+  const how = JWT_SECRET === undefined ? 'keys (ES256)' : `JWT_SECRET (HS256) for ${JWT_AUDIENCE}${change}`;
   const admin = config.ROLE === 'auth' && app.adminKeyFile ? [`  admin key   ${app.adminKeyFile}`] : [];
   return [
     '',

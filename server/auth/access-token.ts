@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT, errors, jwtVerify } from 'jose';
-import type { CryptoKey, JWTHeaderParameters, JWTPayload } from 'jose';
+import type { CryptoKey, JWTHeaderParameters, JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import type { Config } from '../config.ts';
@@ -53,16 +53,20 @@ export interface TokenScheme {
   signer(): { header: { kid?: string }; key: CryptoKey | Uint8Array };
   /** What checks a token with that header. Throws a JOSEError when nothing does. */
   requireKey(header: JWTHeaderParameters): Promise<CryptoKey | Uint8Array>;
+  /** Checks as well, and signs nothing: the secret before. */
+  previousKey?: Uint8Array | undefined;
   /** Whether what was checked with that key before still counts. */
   accepts(kid: string): boolean;
 }
 
 export function createTokenScheme(options: {
   keys: KeyRing;
-  config: Pick<Config, 'JWT_SECRET' | 'JWT_AUDIENCE'>;
+  config: Pick<Config, 'JWT_SECRET' | 'JWT_SECRET_PREVIOUS' | 'JWT_AUDIENCE'>;
 }): TokenScheme {
-  const { JWT_SECRET, JWT_AUDIENCE } = options.config;
-  return JWT_SECRET === undefined ? keyScheme(options.keys) : secretScheme(JWT_SECRET, JWT_AUDIENCE);
+  const { JWT_SECRET, JWT_SECRET_PREVIOUS, JWT_AUDIENCE } = options.config;
+  return JWT_SECRET === undefined
+    ? keyScheme(options.keys)
+    : secretScheme({ current: JWT_SECRET, previous: JWT_SECRET_PREVIOUS, audience: JWT_AUDIENCE });
 }
 
 function keyScheme(keys: KeyRing): TokenScheme {
@@ -85,12 +89,18 @@ function keyScheme(keys: KeyRing): TokenScheme {
   };
 }
 
-/** The bytes of the secret as it is written, as every library takes them. */
-function secretScheme(secret: string, audience: string): TokenScheme {
-  const key = new TextEncoder().encode(secret);
+/** Signs with the current secret alone. The bytes of a secret are those it is written with, as every library takes them. */
+function secretScheme(options: {
+  current: string;
+  previous: string | undefined;
+  audience: string;
+}): TokenScheme {
+  const { current, previous, audience } = options;
+  const key = new TextEncoder().encode(current);
   return {
     algorithm: 'HS256',
     audience,
+    previousKey: previous === undefined ? undefined : new TextEncoder().encode(previous),
     signer: () => ({ header: {}, key }),
     async requireKey(header) {
       requireHeader(header, ['alg', 'typ']);
@@ -157,7 +167,7 @@ async function verifySignature(
 ): Promise<{ claims: AccessClaims; kid: string }> {
   if (token.length > MAX_TOKEN_LENGTH) throw new AppError('invalid_token');
   try {
-    const { payload, protectedHeader } = await jwtVerify(token, (header) => tokens.requireKey(header), {
+    const { payload, protectedHeader } = await verifyWithEither(tokens, token, {
       // one pinned algorithm: nothing in the token chooses how it is checked (S1 to S4)
       algorithms: [tokens.algorithm],
       typ: TYPE,
@@ -172,6 +182,21 @@ async function verifySignature(
     if (error instanceof errors.JWTExpired) throw new AppError('token_expired');
     if (error instanceof errors.JOSEError || error instanceof z.ZodError) throw new AppError('invalid_token');
     throw error;
+  }
+}
+
+/** The secret before is asked only about a signature that the current one has not made; its header has been checked by then. */
+async function verifyWithEither(
+  tokens: TokenScheme,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
+  const { previousKey } = tokens;
+  try {
+    return await jwtVerify(token, (header) => tokens.requireKey(header), options);
+  } catch (error) {
+    if (previousKey === undefined || !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    return jwtVerify(token, previousKey, options);
   }
 }
 

@@ -234,6 +234,31 @@ describe('the verifier for other services', () => {
     expect(await outcome(token, reports)).to.equal('invalid_token');
   });
 
+  it('[S44] [S11] with the secret before, tokens of both are taken, and of no third', async () => {
+    const before = 'the secret of last year, 0123456789abcdef';
+    const options = { secret: SECRET, audience: 'reports' };
+    const [during, after] = [create({ ...options, previousSecret: before }), create(options)];
+    const mint = (secret: string, claims: Record<string, unknown> = {}): Promise<string> =>
+      issuer.sign({
+        header: { alg: 'HS256', kid: undefined },
+        claims: { aud: 'reports', ...claims },
+        key: bytes(secret),
+      });
+    const old = await mint(before);
+    expect([await outcome(old, during), await outcome(old, after)]).to.deep.equal([
+      'accepted',
+      'invalid_token',
+    ]);
+    expect(await outcome(await mint(SECRET), during)).to.equal('accepted');
+    const refused = [
+      await mint('a third secret, 0123456789 0123456789'),
+      await mint(before, { aud: 'billing' }),
+      await issuer.sign({ claims: { aud: 'reports' } }),
+    ];
+    for (const token of refused) expect(await outcome(token, during)).to.equal('invalid_token');
+    expect(await outcome(await mint(before, { exp: 1 }), during)).to.equal('token_expired');
+  });
+
   it('[S46] a token that is bound to a key is taken only with what the proof has shown', async () => {
     const token = await issuer.sign({ claims: { cnf: { jkt: 'thumb' } } });
     expect(await outcome(token)).to.equal('proof_required');
@@ -262,6 +287,8 @@ describe('the verifier for other services', () => {
     );
     expect(make({ secret: SECRET })).to.throw(TypeError, 'audience');
     expect(make({ secret: 'short', audience: 'a' })).to.throw(TypeError, '32 bytes');
+    expect(make({ previousSecret: SECRET })).to.throw(TypeError, 'previousSecret');
+    expect(make({ secret: SECRET, audience: 'a', previousSecret: '' })).to.throw(TypeError, '32 bytes');
     expect(make({ issuer: `${ISSUER}/` })).to.throw(TypeError, 'issuer');
   });
 });

@@ -39,6 +39,8 @@ describe('configuration', () => {
     REDIS_URL: ['http://:hunter2@cache', 'hunter2'],
     PUBLIC_URL: ['sync.example.com', 'ftp://x', 'https://ana:hunter2@', 'https://ana:hunter2@x'],
     INTERNAL_API_KEY: ['hunter2'],
+    JWT_SECRET: ['hunter2'],
+    JWT_SECRET_PREVIOUS: ['hunter2'],
     JWT_EXPIRES_IN: ['soon', '15 m', '0', '-5m', '1.5h', '99999999999s', '999999999d'],
     JWT_REFRESH_EXPIRES_IN: ['a week'],
     MAX_SESSIONS_PER_DEVICE: ['0', '1001', 'many'],
