@@ -21,9 +21,17 @@ const BYTES_PER_SECOND = 32 * LIMITS.batchBytes;
 /** No packet type of Socket.IO: its parser refuses it, and the connection is closed as for any packet that is none. */
 const REFUSED = '9';
 
+/** What Socket.IO reads of a connection's first request for the handshake of each namespace. */
+interface FirstRequest {
+  headers: IncomingMessage['headers'];
+  url?: string | undefined;
+  _query?: unknown;
+  connection: { encrypted?: boolean };
+}
+
 interface EngineConnection {
   remoteAddress: string | undefined;
-  request: IncomingMessage;
+  request: FirstRequest;
   transport: Transport;
   on(event: 'packet', listener: (packet: { type: string; data?: unknown }) => void): unknown;
   on(event: 'upgrade', listener: (transport: Transport) => void): unknown;
@@ -55,8 +63,14 @@ export function guardIntake(io: Server, options: { trustProxy: boolean }): void 
     connection.on('close', () => addresses.leave(address));
     connection.on('upgrade', (transport) => setLimit(transport, limitOf(connection)));
     setLimit(connection.transport, STRANGER_BYTES);
+    connection.request = shed(connection.request);
     watchPackets(connection);
   });
+}
+
+/** Socket.IO holds the request, with its streams and raw headers, as long as the connection lasts: most of it is of no more use. */
+function shed({ headers, url, _query, connection: { encrypted = false } }: FirstRequest): FirstRequest {
+  return { headers, url, _query, connection: { encrypted } };
 }
 
 /** The connection's owner is known: it may send batches from now on. */

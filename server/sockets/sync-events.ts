@@ -31,13 +31,14 @@ const HANDLERS = {
 } satisfies Record<string, Handler>;
 
 type Event = keyof typeof HANDLERS;
+const EVENTS: ReadonlySet<string> = new Set(Object.keys(HANDLERS));
 
 /** Serves the event table on one connection. */
 export function listen(connection: Connection): void {
   const { socket } = connection;
-  for (const event of Object.keys(HANDLERS) as Event[])
+  for (const event of EVENTS as ReadonlySet<Event>)
     socket.on(event, (...args: unknown[]) => void handle(connection, event, args));
-  refuseOthers(socket, new Set(Object.keys(HANDLERS)));
+  refuseOthers(socket, EVENTS);
 }
 
 async function handle(connection: Connection, event: Event, args: readonly unknown[]): Promise<void> {
