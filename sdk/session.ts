@@ -49,18 +49,20 @@ class PersonSession implements Session {
   readonly #web: boolean;
   readonly #storage: SessionStorage;
   readonly #inTurn: NonNullable<SessionOptions['inTurn']>;
+  readonly #beforeLogin: () => Promise<void>;
   readonly #events: Emitter<{ change: SessionUser | undefined }> = createEmitter(() => undefined);
   readonly #tokens: TokenCache;
   readonly request: Session['request'];
   #user: SessionUser | undefined;
 
   constructor(options: SessionOptions) {
-    const { baseUrl, web = false, fetch, storage, now = Date.now, inTurn } = options;
+    const { baseUrl, web = false, fetch, storage, now = Date.now, inTurn, beforeLogin } = options;
     this.#baseUrl = baseUrl;
     this.#web = web;
     this.#fetch = fetch ?? globalThis.fetch.bind(globalThis);
     this.#storage = web ? NO_STORAGE : (storage ?? createMemoryStorage());
     this.#inTurn = inTurn ?? ((renew) => renew());
+    this.#beforeLogin = beforeLogin ?? (() => Promise.resolve());
     this.#tokens = createTokenCache(now, () => this.#refresh());
     this.request = createAuthorizedRequest({
       baseUrl,
@@ -109,6 +111,7 @@ class PersonSession implements Session {
   }
 
   async loginBy(path: string, body: unknown): Promise<SessionUser> {
+    await this.#beforeLogin();
     const answer = parseLogin(await this.#post(path, body));
     this.#tokens.clear();
     this.#tokens.set(await this.#take(answer));
@@ -117,7 +120,9 @@ class PersonSession implements Session {
 
   async logout(): Promise<void> {
     try {
-      await this.request('POST', '/auth/logout', {});
+      // The cookie says whose session it is: no fresh token is needed, and what was not heard can be said again.
+      if (this.#web) await this.#post('/auth/logout', {}, this.#tokens.held());
+      else await this.request('POST', '/auth/logout', {});
     } catch (error) {
       // Ended already is what was wanted.
       if (!(error instanceof ApiError && error.status === 401)) throw error;
@@ -152,9 +157,13 @@ class PersonSession implements Session {
     return this.#web ? WEB_HEADERS : {};
   }
 
-  #post(path: string, body: unknown): Promise<unknown> {
+  #post(path: string, body: unknown, token?: string): Promise<unknown> {
     const url = urlOf(this.#baseUrl, path);
-    const call = { method: 'POST', url, headers: this.#headers, body, cookies: this.#web };
+    const headers = {
+      ...this.#headers,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    };
+    const call = { method: 'POST', url, headers, body, cookies: this.#web };
     return postWithProof(this.#fetch, call);
   }
 

@@ -9,6 +9,8 @@ export interface IssuedToken {
 export interface TokenCache extends TokenSource {
   set(issued: IssuedToken): void;
   clear(): void;
+  /** The token at hand, while it is good; nothing is asked for. */
+  held(): string | undefined;
 }
 
 /** A token is renewed when this much of its life is left, at most a minute. */
@@ -47,6 +49,7 @@ export function createTokenCache(now: () => number, issue: () => Promise<IssuedT
       cached = undefined;
       pending = undefined;
     },
+    held: () => (cached && now() < cached.expiresAt ? cached.token : undefined),
     async getAccessToken({ forceRefresh = false } = {}) {
       const held = cached;
       if (held && !forceRefresh && now() < held.renewAt) return held.token;

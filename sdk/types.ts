@@ -196,6 +196,10 @@ export interface Session extends TokenSource {
   login(input: { password: string; username?: string; email?: string }): Promise<SessionUser>;
   /** Any other way in, answered as a login is: the second step of one (`/api/login/mfa`), a passkey (`/api/passkeys/login`). */
   loginBy(path: string, body: unknown): Promise<SessionUser>;
+  /**
+   * Ends the session at the gateway, and drops it here whatever comes of that. Rejects when the gateway could not be told; in a
+   * browser, whose cookie is still there then, it may be called again.
+   */
   logout(): Promise<void>;
   /** Drops the session on this side alone: the gateway knows already. */
   forget(): Promise<void>;
@@ -216,6 +220,8 @@ export interface SessionOptions {
   web?: boolean;
   /** Pages that share that cookie renew one after another, and may answer with what another was just given. */
   inTurn?: (renew: () => Promise<unknown>) => Promise<unknown>;
+  /** Waited for before each login, whose error it may be: what the last session still owes. */
+  beforeLogin?: () => Promise<void>;
   now?: () => number;
 }
 

@@ -16,7 +16,13 @@ import { authenticateToken, findAccessToken } from '../middleware/possession.ts'
 import type { PresentedToken } from '../middleware/possession.ts';
 import { showCounts } from '../middleware/rate-limit.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
-import { answerTokens, findRefreshCookie, isWebRequest, writeRefreshCookie } from './web-session.ts';
+import {
+  answerTokens,
+  findRefreshCookie,
+  isWebRequest,
+  REFRESH_COOKIE,
+  writeRefreshCookie,
+} from './web-session.ts';
 
 interface PeopleDeps {
   identity: Identity;
@@ -174,11 +180,12 @@ async function leave(
   const cookie = findRefreshCookie(identity, ctx);
   const refreshToken = input.refresh_token ?? cookie;
   if (presented === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
-  if (ctx.cookies.get('sluice_refresh') !== undefined) writeRefreshCookie(identity, ctx, undefined);
   const refusal = presented === undefined ? undefined : await endPresented(identity, ctx, presented);
   const known =
     refreshToken !== undefined &&
     (await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller));
+  // Only now: while the session could not be ended, the cookie is all that a page can ask again with.
+  if (ctx.cookies.get(REFRESH_COOKIE) !== undefined) writeRefreshCookie(identity, ctx, undefined);
   if (refusal !== undefined && !known) throw refusal;
   ctx.body = { success: true, message: 'You are logged out.' };
 }

@@ -49,6 +49,22 @@ describe('[S60] the browser cookie', () => {
     expect(out.headers.get('set-cookie')).to.match(/^sluice_refresh=; Max-Age=0;/);
   });
 
+  it('stays while its session could not be ended, so that the page can ask again', async () => {
+    const login = await start();
+    const headers = { 'x-sluice-web': '1', origin: gateway.url, cookie: cookieOf(login) };
+    const leave = (): Promise<Answer> => call(gateway, '/auth/logout', { method: 'POST', headers });
+    await gateway.db.sql('ALTER TABLE refresh_tokens RENAME TO refresh_tokens_away');
+    const failed = await leave();
+    await gateway.db.sql('ALTER TABLE refresh_tokens_away RENAME TO refresh_tokens');
+    expect([failed.status, failed.headers.get('set-cookie')]).to.deep.equal([500, null]);
+    const ended = await leave();
+    expect(ended.headers.get('set-cookie')).to.match(/^sluice_refresh=; Max-Age=0;/);
+    const me = await call(gateway, '/auth/me', { bearer: String(login.body['access_token']) });
+    expect([ended.status, me.status]).to.deep.equal([200, 401]);
+    const again = await leave();
+    expect(again.headers.get('set-cookie')).to.match(/^sluice_refresh=; Max-Age=0;/);
+  });
+
   it('is worth nothing without our header, without an origin, and from a foreign one', async () => {
     const login = await start();
     const cookie = cookieOf(login);

@@ -153,6 +153,18 @@ describe('sdk sessions', () => {
     expect(await failureOf(session.getAccessToken())).to.include({ code: 'unauthenticated' });
   });
 
+  it('in a browser: a logout that the gateway did not hear is said again by the cookie alone', async () => {
+    const session = createSession({ baseUrl, web: true, now });
+    await session.login({ username: 'ana', password: 'secret' });
+    answer = () => problem(503, 'unavailable');
+    expect(await failureOf(session.logout())).to.include({ code: 'unavailable' });
+    expect([session.user, calls.at(-1)?.headers.authorization]).to.deep.equal([undefined, 'Bearer access-1']);
+    answer = () => ({ body: { success: true } });
+    await session.logout();
+    expect(calls.slice(1).map((call) => call.path)).to.deep.equal(['/auth/logout', '/auth/logout']);
+    expect(calls[2]?.headers).to.include({ 'x-sluice-web': '1' }).and.not.to.have.property('authorization');
+  });
+
   it('logs in by another way: the second step, a passkey', async () => {
     const session = createSession({ baseUrl, now });
     answer = () => ({ status: 401, body: { code: 'mfa_required', message: 'm', mfa_token: 'step' } });

@@ -7,6 +7,7 @@ import { Countdown } from './components/banner.tsx';
 import { Failure } from './components/failure.tsx';
 import { Waiting } from './components/waiting.tsx';
 import { SessionProvider, useSession } from './hooks/use-session.tsx';
+import type { Farewell } from './model/farewell.ts';
 
 const SignedIn = lazy(async () => ({ default: (await import('./pages/signed-in.tsx')).SignedIn }));
 const LoginPage = lazy(async () => ({ default: (await import('./pages/login-page.tsx')).LoginPage }));
@@ -27,7 +28,7 @@ const theme = createTheme({
  * Variables and classes come from static style sheets (main.tsx): Mantine's own <style> elements would need
  * 'unsafe-inline' in the content security policy. Routes are in the fragment, so that any static server can serve them.
  */
-export function App({ session }: { session: Session }) {
+export function App({ session, farewell }: { session: Session; farewell: Farewell }) {
   return (
     <MantineProvider
       theme={theme}
@@ -36,7 +37,7 @@ export function App({ session }: { session: Session }) {
       withGlobalClasses={false}
     >
       <Failure>
-        <SessionProvider session={session}>
+        <SessionProvider session={session} farewell={farewell}>
           <Router hook={useHashLocation}>
             <Suspense fallback={<Waiting words="Loading…" />}>
               <Gate />
@@ -49,7 +50,7 @@ export function App({ session }: { session: Session }) {
 }
 
 function Gate() {
-  const { phase, retry } = useSession();
+  const { phase, retry, logout } = useSession();
   switch (phase.name) {
     case 'restoring':
       return <Waiting words="Looking for your session…" />;
@@ -61,6 +62,9 @@ function Gate() {
           </p>
           <Button variant="default" onClick={retry}>
             Try now
+          </Button>
+          <Button variant="subtle" onClick={logout}>
+            Log out
           </Button>
         </Waiting>
       );

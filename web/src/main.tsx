@@ -9,6 +9,7 @@ import { config } from 'zod';
 import { createSession } from '../../sdk/index.ts';
 import { App } from './app.tsx';
 import { receiveArrival } from './model/arrival.ts';
+import { createFarewell } from './model/farewell.ts';
 import { createTurns } from './model/turns.ts';
 
 // Schemas are interpreted: compiling them would need 'unsafe-eval' in the content security policy.
@@ -16,6 +17,12 @@ config({ jitless: true });
 
 receiveArrival();
 
-const session = createSession({ baseUrl: location.origin, web: true, inTurn: createTurns() });
+const farewell = createFarewell(() => session.logout());
+const session = createSession({
+  baseUrl: location.origin,
+  web: true,
+  inTurn: createTurns(),
+  beforeLogin: farewell.settle,
+});
 const root = document.getElementById('root');
-if (root) createRoot(root).render(<App session={session} />);
+if (root) createRoot(root).render(<App session={session} farewell={farewell} />);

@@ -78,14 +78,12 @@ export function peopleRoutes(
       return answerLogin(exchange, people.openSession(person, { amr: ['pwd'], device: deviceOf(exchange) }));
     },
     'POST /auth/refresh': (exchange) => {
-      const { cookie = '' } = exchange.request.headers;
-      const isOurs = exchange.request.headers['x-sluice-web'] === '1';
-      const rotated = isOurs && people.rotate(new RegExp(`${COOKIE}=([^;]+)`).exec(cookie)?.[1] ?? '');
+      const rotated = people.rotate(refreshOf(exchange));
       if (!rotated) throw new Refused('unauthenticated');
       return answerLogin(exchange, rotated);
     },
     'POST /auth/logout': (exchange) => {
-      people.endSession(requireSession(people, exchange));
+      people.endSession(people.rotate(refreshOf(exchange)) ?? requireSession(people, exchange));
       exchange.response.setHeader('set-cookie', `${COOKIE}=; Max-Age=0; Path=/auth`);
       return { success: true };
     },
@@ -95,6 +93,13 @@ export function peopleRoutes(
       return { user: { id, username, email, role, tenant_id: 1 }, partitions };
     },
   };
+}
+
+/** The refresh token in the cookie, when one of our pages sends it. */
+function refreshOf({ request }: Exchange): string {
+  const { cookie = '' } = request.headers;
+  const isOurs = request.headers['x-sluice-web'] === '1';
+  return (isOurs && new RegExp(`${COOKIE}=([^;]+)`).exec(cookie)?.[1]) || '';
 }
 
 async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {

@@ -3,6 +3,7 @@ import { Alert, Paper, Text, Title } from '@mantine/core';
 import type { Advice } from '../format.ts';
 import { useTitle } from '../hooks/use-title.ts';
 import { Fault } from './fault.tsx';
+import { OwedFarewell } from './owed-farewell.tsx';
 
 interface AuthCardProps {
   title: string;
@@ -25,6 +26,7 @@ export function AuthCard({ title, notice, error, advice = NO_ADVICE, children, f
         <Title order={1} size="h3">
           {title}
         </Title>
+        <OwedFarewell />
         {notice === undefined ? null : (
           <Alert role="status" color="teal">
             {notice}

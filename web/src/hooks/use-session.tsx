@@ -5,11 +5,16 @@ import {
   useEffect,
   useEffectEvent,
   useMemo,
+  useRef,
   useState,
+  useSyncExternalStore,
+  type Dispatch,
   type ReactNode,
+  type SetStateAction,
 } from 'react';
 import type { Session, SessionUser } from '../../../sdk/index.ts';
 import { explain } from '../format.ts';
+import type { Farewell } from '../model/farewell.ts';
 import { mayHaveSession, noteSession, onHint } from '../model/session-hint.ts';
 
 export type Phase =
@@ -24,6 +29,9 @@ export type Phase =
 interface SessionContext {
   session: Session;
   phase: Phase;
+  farewell: Farewell;
+  /** Logged out here, and the gateway has still to be told. */
+  owed: boolean;
   /** Restores at once instead of waiting. */
   retry: () => void;
   logout: () => void;
@@ -46,15 +54,30 @@ export const NOTHING_PENDING: Pending = { username: '', email: '' };
 
 const FIRST_RETRY_MS = 2_000;
 const LAST_RETRY_MS = 30_000;
+type SetPhase = Dispatch<SetStateAction<Phase>>;
 const context = createContext<SessionContext | null>(null);
 
 /** Holds who is logged in; on the first load it takes up the session of the browser's cookie. */
-export function SessionProvider({ session, children }: { session: Session; children: ReactNode }) {
+interface SessionProviderProps {
+  session: Session;
+  farewell: Farewell;
+  children: ReactNode;
+}
+
+export function SessionProvider({ session, farewell, children }: SessionProviderProps) {
   const [phase, setPhase] = useState<Phase>({ name: 'restoring' });
   const [pending, setPending] = useState(NOTHING_PENDING);
   const [attempt, setAttempt] = useState(0);
 
-  useEffect(() => restore(session, attempt, setPhase, setAttempt), [session, attempt]);
+  const owed = useFarewell(farewell, setPhase);
+  const stopRestoring = useRef<() => void>(() => undefined);
+
+  useEffect(() => {
+    // A session that is to be ended is not taken up, though its cookie is still there.
+    const isThere = mayHaveSession() && !farewell.isOwed();
+    stopRestoring.current = restore({ session, isThere, attempt, setPhase, setAttempt });
+    return () => stopRestoring.current();
+  }, [session, farewell, attempt]);
   useEffect(
     () =>
       session.onChange((user) => {
@@ -68,12 +91,15 @@ export function SessionProvider({ session, children }: { session: Session; child
 
   useEffect(() => {
     if (phase.name !== 'leaving') return;
-    const left = (): void => setPhase({ name: 'guest', notice: LOGGED_OUT });
+    stopRestoring.current();
+    const left = (): void =>
+      setPhase(farewell.isOwed() ? { name: 'guest' } : { name: 'guest', notice: LOGGED_OUT });
+    if (phase.elsewhere !== true) farewell.owe();
     // First, so that the other tabs close their connections before the session ends.
     noteSession(false);
-    // Whatever the gateway says, this browser is done with the session.
-    (phase.elsewhere === true ? session.forget() : session.logout()).then(left, left);
-  }, [session, phase]);
+    // Whatever the gateway says, this browser is done with the session; what it could not be told is said later.
+    (phase.elsewhere === true ? session.forget() : farewell.settle()).then(left, left);
+  }, [session, farewell, phase]);
   // Tabs log in and out together: they share the cookie.
   const follow = useEffectEvent((isThere: boolean) => {
     if (!isThere && phase.name === 'user') setPhase({ name: 'leaving', elsewhere: true });
@@ -89,8 +115,8 @@ export function SessionProvider({ session, children }: { session: Session; child
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
 
   const value = useMemo(
-    () => ({ session, phase, retry, logout, end, announce, pending, setPending }),
-    [session, phase, retry, logout, end, announce, pending],
+    () => ({ session, phase, farewell, owed, retry, logout, end, announce, pending, setPending }),
+    [session, phase, farewell, owed, retry, logout, end, announce, pending],
   );
   return <context.Provider value={value}>{children}</context.Provider>;
 }
@@ -101,15 +127,55 @@ export function useSession(): SessionContext {
   return value;
 }
 
-function restore(
-  session: Session,
-  attempt: number,
-  setPhase: (phase: Phase) => void,
-  setAttempt: (attempt: number) => void,
-): () => void {
+/** Tells the gateway what it has still to be told, again and again until it has heard. */
+function useFarewell(farewell: Farewell, setPhase: SetPhase): boolean {
+  const owed = useSyncExternalStore(farewell.onChange, farewell.isOwed);
+  useEffect(() => (owed ? keepTelling(farewell) : undefined), [farewell, owed]);
+  useEffect(
+    () =>
+      farewell.onChange(() => {
+        if (farewell.isOwed()) return;
+        setPhase((old) => (old.name === 'guest' ? { name: 'guest', notice: LOGGED_OUT } : old));
+      }),
+    [farewell, setPhase],
+  );
+  return owed;
+}
+
+function keepTelling(farewell: Farewell): () => void {
+  let timer: number | undefined;
+  let attempt = 0;
+  let stopped = false;
+  const tell = (): void => {
+    window.clearTimeout(timer);
+    farewell.settle().catch(() => {
+      if (!stopped) timer = window.setTimeout(tell, waitBefore(attempt++));
+    });
+  };
+  tell();
+  addEventListener('online', tell);
+  return () => {
+    stopped = true;
+    window.clearTimeout(timer);
+    removeEventListener('online', tell);
+  };
+}
+
+const waitBefore = (attempt: number): number =>
+  Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt, 10));
+
+interface Restoring {
+  session: Session;
+  isThere: boolean;
+  attempt: number;
+  setPhase: SetPhase;
+  setAttempt: (attempt: number) => void;
+}
+
+function restore({ session, isThere, attempt, setPhase, setAttempt }: Restoring): () => void {
   let timer: number | undefined;
   let cancelled = false;
-  if (!mayHaveSession()) {
+  if (!isThere) {
     setPhase({ name: 'guest' });
     return () => undefined;
   }
@@ -122,7 +188,7 @@ function restore(
     })
     .catch((error: unknown) => {
       if (cancelled) return;
-      const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt, 10));
+      const wait = waitBefore(attempt);
       setPhase({ name: 'unreachable', retryAt: Date.now() + wait, message: explain(error) });
       timer = window.setTimeout(() => setAttempt(attempt + 1), wait);
     });
