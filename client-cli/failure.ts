@@ -29,6 +29,7 @@ export const HINTS = {
   login: 'Log in first: npm run sluice -- login',
   verify: 'Verify it first: npm run sluice -- verify',
   browser: 'Log in in the browser: npm run sluice -- login --device',
+  password: 'Log in with your password, in a terminal: npm run sluice -- login <name>',
   rights: 'Ask an administrator for the right: npm run sluice -- admin users grant --help',
   adminKey:
     'Give the admin key with --admin-key-file or SLUICE_ADMIN_KEY, or run this beside the gateway (DATA_DIR).',

@@ -65,9 +65,13 @@ function requireSome(value: string | undefined): string | undefined {
   return value === undefined || value === '' ? 'Please type something.' : undefined;
 }
 
+/** Whether there is somebody to ask. */
+export function isAtTerminal({ json, input, output }: Context): boolean {
+  return !json && input.isTTY === true && output.isTTY === true;
+}
+
 function requireTerminal(context: Context, option: string): void {
-  if (context.json || !context.input.isTTY || !context.output.isTTY)
-    throw usageError(`Not in a terminal: give ${clean(option)}.`);
+  if (!isAtTerminal(context)) throw usageError(`Not in a terminal: give ${clean(option)}.`);
 }
 
 async function readSecret({ input }: Context): Promise<string> {

@@ -41,7 +41,7 @@ export function createSharedSession(deps: SharedSessionDeps): Session {
   const fetch: Fetch = (input, init) => {
     const path = new URL(toUrl(input)).pathname;
     if (path.endsWith('/auth/refresh')) return locked(state, () => refresh(state, toUrl(input), init));
-    if (path.endsWith('/api/login')) return locked(state, () => login(state, toUrl(input), init));
+    if (/\/api\/login(\/mfa)?$/.test(path)) return locked(state, () => login(state, toUrl(input), init));
     if (path.endsWith('/oauth/token')) return locked(state, () => grant(state, toUrl(input), init));
     return timed(input, init);
   };

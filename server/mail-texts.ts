@@ -104,6 +104,15 @@ export function secondFactorMail(to: Person, change: string, base: string): Mail
   ]);
 }
 
+/** `by` is the username of the administrator who did it. */
+export function factorsRemovedMail(to: Person, by: string, base: string): Mail {
+  return compose(to.email, 'Your Sluice account: your second factor was turned off', [
+    `Hello ${to.username},`,
+    `the administrator "${by}" has turned off the second factor of "${to.username}" at ${base}: codes, passkeys and recovery codes. You were logged out everywhere, and the password alone logs in now.`,
+    'Log in and add a second factor again. If you have not asked for this, change your password at once and tell another administrator.',
+  ]);
+}
+
 interface Person {
   email: string;
   username: string;

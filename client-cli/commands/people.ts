@@ -5,7 +5,8 @@ import { deviceLines, loginByDevice } from '../device-login.ts';
 import { CliError, EXIT, usageError } from '../failure.ts';
 import { collect } from '../options.ts';
 import type { AddCommands } from '../program.ts';
-import { passwordOf, textOf } from '../prompts.ts';
+import { loginByPassword } from '../password-login.ts';
+import { isAtTerminal, passwordOf, textOf } from '../prompts.ts';
 import { pairLines } from '../render.ts';
 import { clean } from '../terminal-text.ts';
 
@@ -113,8 +114,7 @@ export async function login(
   givenName: string | undefined,
   options: LoginOptions,
 ): Promise<void> {
-  const isAtTerminal = context.input.isTTY === true && context.output.isTTY === true && !context.json;
-  const isUnnamed = givenName === undefined && options.passwordStdin !== true && isAtTerminal;
+  const isUnnamed = givenName === undefined && options.passwordStdin !== true && isAtTerminal(context);
   if (options.device === true || options.scope !== undefined || isUnnamed) {
     await loginInBrowser(context, givenName, options);
     return;
@@ -122,9 +122,7 @@ export async function login(
   const question = { message: 'Username or e-mail address', option: 'the username' };
   const name = await textOf(context, givenName, question);
   const password = await passwordOf(context, { fromStdin: options.passwordStdin === true });
-  const user = await context.session.login(
-    name.includes('@') ? { email: name, password } : { username: name, password },
-  );
+  const user = await loginByPassword(context, { name, password });
   if (context.json) context.emit({ user, url: context.url });
   else context.print(`Logged in as ${clean(user.username)} at ${context.url}.`);
 }

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import { deviceLines, loginByDevice } from '../device-login.ts';
 import { toFailure } from '../failure.ts';
 import { faultLine } from '../render.ts';
+import { loginByPassword } from '../password-login.ts';
 import { passwordOf, streams, textOf } from '../prompts.ts';
 import { clean } from '../terminal-text.ts';
 
@@ -51,8 +52,7 @@ const STEPS: Record<Exclude<Choice, 'quit'>, (context: Context) => Promise<Sessi
   async login(context) {
     const name = await ask(context, 'Username or e-mail address');
     const password = await passwordOf(context, { fromStdin: false });
-    const who = name.includes('@') ? { email: name } : { username: name };
-    return context.session.login({ ...who, password });
+    return loginByPassword(context, { name, password });
   },
   device(context) {
     const { output } = streams(context);

@@ -16,6 +16,7 @@ import {
 import { createRecoveryCodes, deleteIdleRecoveryCodes } from './recovery-codes.ts';
 import { auditFactor, findFactors, mailChange } from './second-factors.ts';
 import type { Person } from './second-factors.ts';
+import { holdSession } from './sessions.ts';
 
 const MOST_PASSKEYS = 20;
 /** EdDSA, ES256, RS256: what authenticators sign with. */
@@ -70,7 +71,7 @@ export async function startRegistration(
 
 /**
  * Takes the passkey that was made for this session's challenge. The first second factor comes with recovery codes, to be shown
- * once. Throws `passkey_refused`.
+ * once. Throws `passkey_refused`, `revoked`.
  */
 export async function finishRegistration(
   core: IdentityCore,
@@ -82,6 +83,7 @@ export async function finishRegistration(
   const challenge = await takeChallenge(core, core.db.sql, use, input.registration);
   const credential = challenge === undefined ? undefined : await verify(core, input.registration, challenge);
   const added = await core.db.transaction(async ({ sql }) => {
+    await holdSession(sql, person);
     const id =
       credential === undefined
         ? undefined

@@ -4,6 +4,7 @@ import type { Sql } from '../db.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { auditFactor, findFactors, mailChange, methodsOf } from './second-factors.ts';
 import type { Person } from './second-factors.ts';
+import { holdSession } from './sessions.ts';
 
 const COUNT = 10;
 const LENGTH = 10;
@@ -44,13 +45,14 @@ export async function consumeRecoveryCode(
   return used.length > 0;
 }
 
-/** A new set in place of the old. Throws `not_found` when there is no second factor they could stand in for. */
+/** A new set in place of the old. Throws `not_found` when there is no second factor they could stand in for, `revoked`. */
 export async function renewRecoveryCodes(
   core: IdentityCore,
-  person: Person,
+  person: Person & { sessionId: string },
   caller: Caller,
 ): Promise<string[]> {
   const codes = await core.db.transaction(async ({ sql }) => {
+    await holdSession(sql, person);
     if (methodsOf(await findFactors(sql, person)).length === 0) return undefined;
     const made = await createRecoveryCodes(core, sql, person);
     await auditFactor(sql, person, { action: 'mfa.recovery_codes_renewed' }, caller);

@@ -168,3 +168,18 @@ export async function mint(
     tokenType: state.dpopJkt === null ? 'Bearer' : 'DPoP',
   };
 }
+
+/**
+ * Keeps a session from ending until the transaction is over, so that what it does is there for whoever ends it to see. Throws
+ * `revoked` when it has ended (S18).
+ */
+export async function holdSession(
+  sql: Sql,
+  { tenantId, sessionId }: { tenantId: number; sessionId: string },
+): Promise<void> {
+  const live = await sql(
+    'SELECT 1 FROM sessions WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL FOR SHARE',
+    [tenantId, sessionId],
+  );
+  if (live.length === 0) throw new AppError('revoked');
+}

@@ -115,12 +115,19 @@ async function requireMayChange(
   before: UserView,
   changes: UserChanges,
 ): Promise<void> {
-  const touchesOwner = before.role === 'owner' || changes.role === 'owner';
-  if (touchesOwner && !(await isOwner(sql, by))) {
-    throw new AppError('forbidden', { message: 'Only an owner may do this to an owner.' });
-  }
+  await requireMayTouchOwner(sql, by, before.role, changes.role);
   const leaves = (changes.role !== undefined && changes.role !== 'owner') || changes.disabled === true;
   if (leaves) await requireAnotherOwner(sql, by.tenantId, before);
+}
+
+/** What concerns an owner, before or after, is for owners (and the admin key). Throws `forbidden`. */
+export async function requireMayTouchOwner(
+  sql: Sql,
+  by: Principal,
+  ...roles: readonly (string | undefined)[]
+): Promise<void> {
+  if (!roles.includes('owner') || (await isOwner(sql, by))) return;
+  throw new AppError('forbidden', { message: 'Only an owner may do this to an owner.' });
 }
 
 /** The last owner of a tenant stays one. The tenant's row must be locked. Throws `forbidden`. */
@@ -152,7 +159,8 @@ async function countOtherOwners(sql: Sql, tenantId: number, id: string): Promise
   return row?.count ?? 0;
 }
 
-async function requireUser(sql: Sql, tenantId: number, id: string): Promise<UserView> {
+/** Throws `not_found`. */
+export async function requireUser(sql: Sql, tenantId: number, id: string): Promise<UserView> {
   const [row] = await sql<UserView>(`SELECT ${COLUMNS} FROM users WHERE tenant_id = $1 AND id = $2`, [
     tenantId,
     id,

@@ -23,25 +23,33 @@ export function requireFresh({ core }: Identity): Middleware {
 }
 
 /**
- * For changes of the second factors themselves: the person has proved one of those within the last ten minutes, where there is one.
- * A stolen token and the password are not enough to add a factor of the thief's, or new recovery codes. Comes after `requireAuth`.
- * Throws `reauthentication_required` with the `methods` that do, and `forbidden` to what is not a person at a session of their own.
+ * The same, proved by one of the person's second factors where there is one: for second factors, also those of others. A stolen
+ * token and the password are not enough. Comes after `requireAuth`. Throws `reauthentication_required` with the `methods` that do;
+ * `forbidden` to what is not a person.
  */
+export function requireFreshProof({ core }: Identity): Middleware {
+  return async (ctx, next) => {
+    const { kind, tenantId, sessionId, id: userId } = principalOf(ctx);
+    if (kind !== 'user') throw new AppError('forbidden', { message: 'Only a person may do this.' });
+    const state = await core.states.load(tenantId, sessionId);
+    const methods = methodsOf(await findFactors(core.db.sql, { tenantId, userId }));
+    const proved = methods.length === 0 || provesSecondFactor(state?.amr ?? []);
+    if (state === undefined || !proved || core.clock() - state.authenticatedAt > FRESH_MS) {
+      throw new AppError('reauthentication_required', {
+        members: { methods: methods.length === 0 ? ['password'] : methods },
+      });
+    }
+    await next();
+  };
+}
+
+/** For changes of one's own second factors: a fresh proof, at a session of one's own. */
 export function requireFreshFactor(identity: Identity): Middleware {
-  const { core } = identity;
   const isOwn = requireOwnSession(identity);
+  const isFresh = requireFreshProof(identity);
   return async (ctx, next) => {
     await isOwn(ctx, async () => {
-      const { tenantId, sessionId, id: userId } = principalOf(ctx);
-      const state = await core.states.load(tenantId, sessionId);
-      const methods = methodsOf(await findFactors(core.db.sql, { tenantId, userId }));
-      const proved = methods.length === 0 || provesSecondFactor(state?.amr ?? []);
-      if (state === undefined || !proved || core.clock() - state.authenticatedAt > FRESH_MS) {
-        throw new AppError('reauthentication_required', {
-          members: { methods: methods.length === 0 ? ['password'] : methods },
-        });
-      }
-      await next();
+      await isFresh(ctx, next);
     });
   };
 }

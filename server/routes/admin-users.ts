@@ -2,9 +2,11 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import type { Identity } from '../auth/identity.ts';
 import { grant, roleName } from '../auth/names.ts';
+import { removeSecondFactors } from '../auth/second-factor-removal.ts';
 import { changeUser, listUsers } from '../auth/user-admin.ts';
 import type { UserView } from '../auth/user-admin.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { requireFreshProof } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
@@ -18,7 +20,7 @@ const changes = z.strictObject({
   disabled: z.boolean().optional(),
 });
 
-/** People of the caller's tenant: listed, promoted, granted partitions, disabled. */
+/** People of the caller's tenant: listed, promoted, granted partitions, disabled, helped out of a lost second factor. */
 export function adminUserRoutes(deps: { identity: Identity; limits: RateLimits }): Router {
   const { core } = deps.identity;
   const router = new Router({ prefix: '/api/v1/admin' });
@@ -44,6 +46,12 @@ export function adminUserRoutes(deps: { identity: Identity; limits: RateLimits }
       };
     }),
   );
+  router.delete('/users/:id/second-factors', admin, requireFreshProof(deps.identity), async (ctx) => {
+    const id = parseInput(z.uuid(), paramOf(ctx, 'id'));
+    const { ended, ...removed } = await removeSecondFactors(core, principalOf(ctx), id, callerOf(ctx));
+    const message = 'The second factor is off; the person was logged out and told by mail.';
+    ctx.body = { success: true, message, removed, ended };
+  });
   return router;
 }
 
