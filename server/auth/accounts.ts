@@ -7,7 +7,7 @@ import { alreadyRegisteredMail, verificationMail } from '../mail-texts.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { keyOf } from './names.ts';
-import { consumeCode, countCodes, createCode } from './one-time-codes.ts';
+import { consumeCode, countCodes, createCode, endCodesOfAddress } from './one-time-codes.ts';
 import { requireAcceptablePassword } from './passwords.ts';
 
 export const RESEND_JOB = 'resend_verification';
@@ -72,7 +72,7 @@ export async function signUp(core: IdentityCore, input: SignUp, caller: Caller):
  * Verifies an address by its code. The first person ever verified in the tenant becomes its owner.
  * An e-mail address alone names an account only while a single sign-up is pending for it: with several, whoever types in the code
  * of the newest mail could confirm a stranger's password. Throws `invalid_code`, always alike, whatever the reason: unknown
- * address, several sign-ups, wrong, used or old code, too many tries.
+ * address, several sign-ups, wrong, used or old code, too many tries, an address that somebody has.
  */
 export async function verifyEmail(
   core: IdentityCore,
@@ -84,21 +84,19 @@ export async function verifyEmail(
   const userId = await core.db.transaction(async ({ sql }) => {
     await lockAddress(sql, named.emailKey);
     const target = { ...named, userId: named.userId ?? (await findOnlyPending(core, sql, named.emailKey)) };
-    const consumed = await consumeCode(core, sql, {
+    const right = await consumeCode(core, sql, {
       tenantId: PEOPLE_TENANT,
       purpose: 'verify_email',
       code: input.code,
       ...target,
     });
-    if (consumed !== undefined) await activate(core, sql, consumed, named.emailKey);
+    const isActive = right !== undefined && (await activate(core, sql, right, named.emailKey));
+    const userId = isActive ? right : undefined;
     await appendAudit(
       sql,
-      eventOf('auth.verify_email', caller, {
-        userId: consumed,
-        ...refusalOf(consumed !== undefined, 'invalid_code'),
-      }),
+      eventOf('auth.verify_email', caller, { userId, ...refusalOf(isActive, 'invalid_code') }),
     );
-    return consumed;
+    return userId;
   });
   if (userId !== undefined) return;
   throw new AppError('invalid_code', input.username === undefined ? { message: NAME_YOURSELF } : {});
@@ -231,22 +229,23 @@ async function findOnlyPending(core: IdentityCore, sql: Sql, emailKey: string): 
   return first === undefined || others.length > 0 ? NOBODY : first.id;
 }
 
-/** Locking the tenant's row makes "first" unambiguous when two verify at once. */
-async function activate(core: IdentityCore, sql: Sql, userId: string, emailKey: string): Promise<void> {
+/**
+ * Locking the tenant's row makes "first" unambiguous when two verify at once. Says whether the address was still free: somebody
+ * else may have it by now.
+ */
+async function activate(core: IdentityCore, sql: Sql, userId: string, emailKey: string): Promise<boolean> {
   await sql('SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE', [PEOPLE_TENANT]);
-  const now = new Date(core.clock());
-  await sql(
+  const activated = await sql(
     `UPDATE users SET verified_at = $3, changed_at = clock_timestamp(),
        role = CASE WHEN EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND verified_at IS NOT NULL)
                    THEN role ELSE 'owner' END
-     WHERE tenant_id = $1 AND id = $2`,
-    [PEOPLE_TENANT, userId, now],
+     WHERE tenant_id = $1 AND id = $2
+       AND NOT EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND email_key = $4 AND verified_at IS NOT NULL)
+     RETURNING 1`,
+    [PEOPLE_TENANT, userId, new Date(core.clock()), emailKey],
   );
-  await sql(
-    `UPDATE one_time_codes SET consumed_at = $3
-     WHERE tenant_id = $1 AND email_key = $2 AND purpose = 'verify_email' AND consumed_at IS NULL`,
-    [PEOPLE_TENANT, emailKey, now],
-  );
+  await endCodesOfAddress(core, sql, { tenantId: PEOPLE_TENANT, emailKey, purpose: 'verify_email' });
+  return activated.length > 0;
 }
 
 /** One at a time for each address, so that counts hold and rows are locked in one order. */

@@ -6,7 +6,7 @@ import { auditAct } from './audit-act.ts';
 import { lockAddress, MAIL_JOB, MAILS_PER_HOUR } from './accounts.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { keyOf } from './names.ts';
-import { consumeBothCodes, countCodes, createCode, endCodes } from './one-time-codes.ts';
+import { consumeBothCodes, countCodes, createCode, endCodes, endCodesOfAddress } from './one-time-codes.ts';
 import type { CodePurpose } from './one-time-codes.ts';
 import type { Principal } from './principal.ts';
 import { requireProfile } from './profile.ts';
@@ -166,6 +166,8 @@ async function replaceAddress(
   await sql('DELETE FROM email_changes WHERE tenant_id = $1 AND user_id = $2', [tenantId, id]);
   // what was mailed to the old address, a code to reset the password among it, is worth nothing now
   await endCodes(core, sql, { tenantId, userId: id, purposes: [...PURPOSES, 'reset_password'] });
+  // sign-ups that were waiting for the new address have come too late
+  await endCodesOfAddress(core, sql, { tenantId, emailKey: change.new_email_key, purpose: 'verify_email' });
   await enqueue(core, sql, tenantId, addressChangedMail(profile, change.new_email, core.issuer()));
   return endSessions(sql, { tenantId, kind: 'user', id, except: sessionId }, 'email_change');
 }

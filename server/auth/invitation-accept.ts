@@ -8,6 +8,7 @@ import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { requireMayInvite } from './invitations.ts';
 import { keyOf } from './names.ts';
+import { endCodesOfAddress } from './one-time-codes.ts';
 import { findTenantOf, sha256 } from './opaque.ts';
 import { requireAcceptablePassword } from './passwords.ts';
 import { parseGrants, principalKey } from './principal.ts';
@@ -124,7 +125,6 @@ async function insertUser(
   account: OpenInvitation & Acceptance & { tenantId: number; userId: string; passwordHash: string },
 ): Promise<void> {
   const { tenantId } = account;
-  const now = core.clock();
   const usernameKey = keyOf(account.username);
   const [holder] = await sql(
     'SELECT 1 FROM users WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NOT NULL',
@@ -149,15 +149,11 @@ async function insertUser(
       account.passwordHash,
       account.role,
       account.partitions,
-      new Date(now),
+      new Date(core.clock()),
     ],
   );
   if (rows.length === 0) throw new AppError('username_taken');
-  await sql(
-    `UPDATE one_time_codes SET consumed_at = $3
-     WHERE tenant_id = $1 AND email_key = $2 AND purpose = 'verify_email' AND consumed_at IS NULL`,
-    [tenantId, account.email_key, new Date(now)],
-  );
+  await endCodesOfAddress(core, sql, { tenantId, emailKey: account.email_key, purpose: 'verify_email' });
 }
 
 /** Whoever made the invitation is still there, and still has what it gives. */

@@ -131,6 +131,19 @@ export async function endCodes(
   );
 }
 
+/** Ends what is left of an address's codes for a purpose, whoever they were made for: the address has its owner now. */
+export async function endCodesOfAddress(
+  core: IdentityCore,
+  sql: Sql,
+  { tenantId, emailKey, purpose }: { tenantId: number; emailKey: string; purpose: CodePurpose },
+): Promise<void> {
+  await sql(
+    `UPDATE one_time_codes SET consumed_at = $4
+     WHERE tenant_id = $1 AND email_key = $2 AND purpose = $3 AND consumed_at IS NULL`,
+    [tenantId, emailKey, purpose, new Date(core.clock())],
+  );
+}
+
 /** Codes mailed to an address since `sinceMs`: resends are throttled by it (S25). */
 export async function countCodes(
   sql: Sql,

@@ -167,6 +167,22 @@ describe('a change of address', () => {
     expect(await addressNow()).to.equal(person.email);
   });
 
+  it('[S26] a sign-up that was waiting for the new address is refused like a wrong code, and its code is dead', async () => {
+    const pending = await signUp(gateway, { email: NEXT });
+    const verification = /\b\d{6}\b/.exec((await mailsTo(gateway, NEXT))[0]!.text)![0];
+    await ask();
+    const changed = await confirm(...(await codes()));
+    const verify = (code: string): Promise<Answer> =>
+      call(gateway, '/api/verify-email', { json: { username: pending.username, code } });
+    const [late, wrong] = [await verify(verification), await verify(other(verification))];
+    const live = await gateway.db.sql(
+      `SELECT 1 FROM one_time_codes WHERE purpose = 'verify_email' AND consumed_at IS NULL`,
+    );
+    expect([changed.status, late.status, late.body['code']]).to.deep.equal([200, 400, 'invalid_code']);
+    expect(late.body['detail']).to.equal(wrong.body['detail']);
+    expect([live.length, await addressNow()]).to.deep.equal([0, NEXT]);
+  });
+
   it('[S21] a code to reset the password that went to the old address is dead', async () => {
     await call(gateway, '/api/password/forgot', { json: { email: person.email } });
     const [mail] = await mailsTo(gateway, person.email);
