@@ -37,7 +37,7 @@ export interface SignUp {
 
 /**
  * Signs somebody up. A taken e-mail takes the same steps and gives the same answer (S29): the row reserves its username but
- * never gets a code, and the address gets a mail that says so. Several people may have a sign-up pending for one address;
+ * nobody learns its code, and the address gets a mail that says so. Several people may have a sign-up pending for one address;
  * each has its own password and its own code, so whoever reads the mail decides which one counts.
  * Returns the account's id. Throws `signup_closed`, `username_taken`, `password_refused`, `invalid_request`, `busy`,
  * `address_refused`, `proof_of_work_required`.
@@ -120,11 +120,10 @@ export async function requestResend(core: IdentityCore, email: string, caller: C
 export async function resendVerification(core: IdentityCore, emailKey: string): Promise<void> {
   await core.db.transaction(async ({ sql }) => {
     await lockAddress(sql, emailKey);
-    const since = core.clock() - HOUR_MS;
-    const address = { tenantId: PEOPLE_TENANT, emailKey, purpose: 'verify_email' } as const;
     const pending = await findPending(core, sql, emailKey);
-    const room = MAILS_PER_HOUR - (await countCodes(sql, address, since));
-    for (const user of pending.slice(0, Math.max(0, room))) await mailCode(core, sql, user);
+    const holder = await findHolder(sql, emailKey);
+    const room = await findRoom(core, sql, emailKey);
+    for (const user of pending.slice(0, room)) await mailCode(core, sql, user, holder);
   });
   core.jobs.wake();
 }
@@ -173,38 +172,53 @@ export async function claimUsername(
   );
 }
 
+/** Over the limit of an hour the sign-up gets no mail; a resend makes up for that later (S25). */
 async function mailSignUp(core: IdentityCore, sql: Sql, user: PendingUser): Promise<void> {
   const emailKey = keyOf(user.email);
-  const [row] = await sql<{ owner: string | null; recent: number }>(
-    `SELECT (SELECT username FROM users WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NOT NULL) AS owner,
-            (SELECT count(*)::integer FROM users
-             WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NULL AND created_at > $3) AS recent`,
-    [PEOPLE_TENANT, emailKey, new Date(core.clock() - HOUR_MS)],
-  );
-  if ((row?.recent ?? 0) > MAILS_PER_HOUR) return;
-  const owner = row?.owner ?? null;
-  if (owner === null) return mailCode(core, sql, user);
-  const mail = alreadyRegisteredMail({ email: user.email, username: owner }, core.issuer());
-  await core.jobs.enqueue(sql, { tenantId: PEOPLE_TENANT, kind: MAIL_JOB, payload: mail });
+  if ((await findRoom(core, sql, emailKey)) === 0) return;
+  await mailCode(core, sql, user, await findHolder(sql, emailKey));
 }
 
-async function mailCode(core: IdentityCore, sql: Sql, user: PendingUser): Promise<void> {
+/** Mails that may still go to an address in this hour: those of sign-ups and of resends count together. */
+async function findRoom(core: IdentityCore, sql: Sql, emailKey: string): Promise<number> {
+  const address = { tenantId: PEOPLE_TENANT, emailKey, purpose: 'verify_email' } as const;
+  return Math.max(0, MAILS_PER_HOUR - (await countCodes(sql, address, core.clock() - HOUR_MS)));
+}
+
+/** A code is made in any case, which is counted and costs the same (S29); a taken address gets another mail, without it. */
+async function mailCode(
+  core: IdentityCore,
+  sql: Sql,
+  user: PendingUser,
+  holder: string | undefined,
+): Promise<void> {
   const code = await createCode(core, sql, {
     tenantId: PEOPLE_TENANT,
     purpose: 'verify_email',
     userId: user.id,
     emailKey: keyOf(user.email),
   });
-  const mail = verificationMail(user, code, core.issuer());
+  const mail =
+    holder === undefined
+      ? verificationMail(user, code, core.issuer())
+      : alreadyRegisteredMail({ email: user.email, username: holder }, core.issuer());
   await core.jobs.enqueue(sql, { tenantId: PEOPLE_TENANT, kind: MAIL_JOB, payload: mail });
 }
 
+/** The username of whoever has the address. */
+async function findHolder(sql: Sql, emailKey: string): Promise<string | undefined> {
+  const [row] = await sql<{ username: string }>(
+    'SELECT username FROM users WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NOT NULL',
+    [PEOPLE_TENANT, emailKey],
+  );
+  return row?.username;
+}
+
+/** Also those of an address that is taken by now, whose codes verify nothing any more: the same work for both (S29). */
 async function findPending(core: IdentityCore, sql: Sql, emailKey: string): Promise<PendingUser[]> {
   return sql<PendingUser>(
-    `SELECT id, username, email FROM users u
+    `SELECT id, username, email FROM users
      WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NULL AND created_at > $3
-       AND NOT EXISTS (SELECT 1 FROM users v
-                       WHERE v.tenant_id = $1 AND v.email_key = $2 AND v.verified_at IS NOT NULL)
      ORDER BY created_at DESC LIMIT $4`,
     [PEOPLE_TENANT, emailKey, new Date(core.clock() - PENDING_MS), RESEND_FLOWS],
   );

@@ -4,6 +4,7 @@ import type { Answer, Call } from './support/client.ts';
 import { codeOf, createGuarded, firstStep, secondStep } from './support/factors.ts';
 import { ADMIN_KEY, PASSWORD, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
+import { watchStatements } from './support/statements.ts';
 
 const MINUTE = 60_000;
 const NEW = 'a quieter otter 77 lamp';
@@ -279,22 +280,3 @@ describe('a forgotten password', () => {
     ]);
   });
 });
-
-/** What transactions ask of the database from now on. */
-function watchStatements(gateway: Gateway): { statements: string[]; stop: () => void } {
-  const statements: string[] = [];
-  const { db } = gateway;
-  const transaction = db.transaction.bind(db);
-  const stop = (): void => void (db.transaction = transaction);
-  db.transaction = (work) =>
-    transaction(({ sql, em }) =>
-      work({
-        em,
-        sql: (text, values) => {
-          statements.push(text);
-          return sql(text, values);
-        },
-      }),
-    );
-  return { statements, stop };
-}
