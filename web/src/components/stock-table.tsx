@@ -1,7 +1,9 @@
 import { formatNumber } from '../format.ts';
 import { useRowHeight } from '../hooks/use-row-height.ts';
+import { useSideways } from '../hooks/use-sideways.ts';
 import { useWindow } from '../hooks/use-window.ts';
 import type { StockRow } from '../model/stock.ts';
+import { Icon } from './icon.tsx';
 import { VirtualRows, type Column } from './virtual-rows.tsx';
 
 interface StockTableProps {
@@ -16,6 +18,8 @@ interface StockTableProps {
 export function StockTable({ rows, branches, low, empty }: StockTableProps) {
   const rowHeight = useRowHeight(true);
   const view = useWindow(rows.length, rowHeight);
+  const template = `var(--product-width) var(--total-width) repeat(${branches.length}, minmax(var(--branch-width), 1fr))`;
+  const sideways = useSideways(view.ref, template);
   const columns: Column[] = [
     { key: 'product', title: 'Product' },
     { key: 'total', title: 'All', align: 'end' },
@@ -26,12 +30,23 @@ export function StockTable({ rows, branches, low, empty }: StockTableProps) {
     })),
   ];
   return (
-    <div className="rows-frame">
+    <div className="rows-frame" data-ahead={sideways.ahead > 0} data-behind={sideways.behind}>
+      {sideways.ahead === 0 ? null : (
+        <button
+          type="button"
+          className="rows-ahead"
+          aria-label={`+${formatNumber(sideways.ahead)} more ${sideways.ahead === 1 ? 'branch' : 'branches'}: show`}
+          onClick={sideways.forward}
+        >
+          +{formatNumber(sideways.ahead)}
+          <Icon name="forward" />
+        </button>
+      )}
       <VirtualRows
         label="Stock: products by branch"
         className="stock"
         columns={columns}
-        template={`var(--product-width) 88px repeat(${branches.length}, minmax(88px, 1fr))`}
+        template={template}
         count={rows.length}
         rowHeight={rowHeight}
         view={view}
