@@ -4,7 +4,7 @@ import type { Sql } from '../db.ts';
 import { networkOf } from './addresses.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { consumeRecoveryCode } from './recovery-codes.ts';
-import { isKnownNetwork } from './second-factors.ts';
+import { isKnownNetwork } from './known-networks.ts';
 import type { Person } from './second-factors.ts';
 
 const PERIOD_S = 30;

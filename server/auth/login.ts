@@ -2,10 +2,11 @@ import { AppError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
-import { networkOf } from './addresses.ts';
+import { NOBODY } from './accounts.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
+import { isKnownNetwork } from './known-networks.ts';
 import { openMfaToken } from './mfa-tokens.ts';
 import { isStorable, keyOf } from './names.ts';
 import { findFactors, methodsOf } from './second-factors.ts';
@@ -52,11 +53,13 @@ export async function logInGuarded(
 ): Promise<LoggedIn> {
   if (!isStorable(credentials.name)) throw new AppError('invalid_request');
   await core.addressRules.requireAllowed(tenantOf(credentials), caller);
+  const { account, userId } = await findAccount(core, credentials);
+  const person = { tenantId: tenantOf(credentials), userId };
   const outcome = await core.guesses.guard({
-    account: `login ${await findAccountKey(core, credentials)}`,
+    account,
     ip: caller.ip,
     attempt: () => logIn(core, credentials, caller),
-    isKnownNetwork: (network) => isKnownNetwork(core, credentials, network),
+    isKnownNetwork: (network) => isKnownNetwork(core.db.sql, person, network),
     prove: () => core.proofs.require('login', credentials.altcha),
     onCount,
   });
@@ -135,21 +138,6 @@ async function openSecondStep(
   return openMfaToken(core, sql, { tenantId: tenantOf(login), userId, passwordHash, app: login.app }, caller);
 }
 
-/** Whether this account has a session from there: it is let through when strangers have used up the account's limit (S30). */
-async function isKnownNetwork(
-  core: IdentityCore,
-  credentials: Credentials,
-  network: string,
-): Promise<boolean> {
-  const rows = await core.db.sql<{ ip: string | null }>(
-    `SELECT DISTINCT s.ip FROM users u JOIN sessions s
-       ON s.tenant_id = u.tenant_id AND s.principal_kind = 'user' AND s.principal_id = u.id
-     WHERE u.tenant_id = $1 AND u.verified_at IS NOT NULL AND ${columnFor(credentials.name)} = $2`,
-    [tenantOf(credentials), keyOf(credentials.name)],
-  );
-  return rows.some(({ ip }) => ip !== null && networkOf(ip) === network);
-}
-
 export function toPersonView(row: PersonView): PersonView {
   return { id: row.id, username: row.username, email: row.email, role: row.role };
 }
@@ -188,10 +176,15 @@ function judge(user: Candidate | undefined): { user?: Candidate; refusal?: Error
   return { user, refusal: user.verified ? 'invalid_credentials' : 'email_not_verified' };
 }
 
-/** The same for an account's username and its address, so that the two do not count apart. */
-async function findAccountKey(core: IdentityCore, credentials: Credentials): Promise<string> {
+/** The same for an account's username and its address, so that the two do not count apart; NOBODY's for an unknown one. */
+async function findAccount(
+  core: IdentityCore,
+  credentials: Credentials,
+): Promise<{ account: string; userId: string }> {
   const [first] = await findCandidates(core, credentials);
-  return first?.verified === true ? first.id : `${tenantOf(credentials)} ${keyOf(credentials.name)}`;
+  const userId = first?.verified === true ? first.id : NOBODY;
+  const named = `${tenantOf(credentials)} ${keyOf(credentials.name)}`;
+  return { account: `login ${userId === NOBODY ? named : userId}`, userId };
 }
 
 /**

@@ -7,6 +7,7 @@ import { lockAddress, MAIL_JOB, MAILS_PER_HOUR, NOBODY } from './accounts.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
+import { isKnownNetwork } from './known-networks.ts';
 import { keyOf } from './names.ts';
 import { consumeCode, countCodes, createCode, endCodes } from './one-time-codes.ts';
 import { requireAcceptablePassword } from './passwords.ts';
@@ -150,7 +151,7 @@ export async function changePassword(
   core: IdentityCore,
   person: Principal,
   passwords: { current: string; next: string },
-  caller: Caller,
+  { caller, onCount }: { caller: Caller; onCount?: CountListener | undefined },
 ): Promise<number> {
   const { tenantId, id, sessionId } = person;
   const owner = await requireOwner(core.db.sql, tenantId, id);
@@ -178,7 +179,13 @@ export async function changePassword(
     if (ended === undefined) throw new AppError('invalid_credentials');
     return ended;
   };
-  const ended = await core.guesses.guard({ account: `login ${id}`, ip: caller.ip, attempt });
+  const ended = await core.guesses.guard({
+    account: `login ${id}`,
+    ip: caller.ip,
+    attempt,
+    isKnownNetwork: (network) => isKnownNetwork(core.db.sql, { tenantId, userId: id }, network),
+    onCount,
+  });
   core.revocations.announceRevoked(tenantId, ended);
   core.jobs.wake();
   return ended.length;

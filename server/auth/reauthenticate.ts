@@ -2,13 +2,14 @@ import { AppError } from '../../protocol/errors.ts';
 import type { Sql } from '../db.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
+import { isKnownNetwork } from './known-networks.ts';
 import { consumeProof } from './mfa.ts';
 import type { FactorProof } from './mfa.ts';
 import { askForPasskey } from './passkey-proofs.ts';
 import type { ChallengeUse } from './passkey-proofs.ts';
 import type { SessionPerson } from './passkeys.ts';
 import { principalKey } from './principal.ts';
-import { auditFactor, guardCodes, isKnownNetwork } from './second-factors.ts';
+import { auditFactor, guardCodes } from './second-factors.ts';
 import type { ProofMethod } from './second-factors.ts';
 
 /** The password again, or a second factor. */

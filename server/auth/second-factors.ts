@@ -3,9 +3,9 @@ import { secondFactorMail } from '../mail-texts.ts';
 import { auditAct } from './audit-act.ts';
 import type { Act } from './audit-act.ts';
 import { MAIL_JOB } from './accounts.ts';
-import { networkOf } from './addresses.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
+import { isKnownNetwork } from './known-networks.ts';
 
 /** Whose second factor it is. */
 export interface Person {
@@ -63,15 +63,6 @@ export function guardCodes<T>(
     isKnownNetwork: (network) => isKnownNetwork(core.db.sql, person, network),
     onCount: guess.onCount,
   });
-}
-
-/** Whether the person has had a session from there. */
-export async function isKnownNetwork(sql: Sql, person: Person, network: string): Promise<boolean> {
-  const rows = await sql<{ ip: string | null }>(
-    `SELECT DISTINCT ip FROM sessions WHERE tenant_id = $1 AND principal_kind = 'user' AND principal_id = $2`,
-    [person.tenantId, person.userId],
-  );
-  return rows.some(({ ip }) => ip !== null && networkOf(ip) === network);
 }
 
 export async function auditFactor(sql: Sql, person: Person, event: Act, caller: Caller): Promise<void> {

@@ -83,7 +83,8 @@ function addPasswords(router: Router, { identity, limits }: AccountDeps, person:
     ...person,
     withBody(changeInput, async (ctx, input) => {
       const passwords = { current: input.current_password, next: input.new_password };
-      const ended = await changePassword(core, personOf(ctx), passwords, callerOf(ctx));
+      const from = { caller: callerOf(ctx), onCount: showCounts(ctx) };
+      const ended = await changePassword(core, personOf(ctx), passwords, from);
       ctx.body = {
         success: true,
         message: 'The password is changed; your other sessions have ended.',

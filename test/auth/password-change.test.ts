@@ -61,6 +61,31 @@ describe('a change of password', () => {
     expect(statuses).to.deep.equal([401, 401, 401, 401, 401, 429, 429]);
   });
 
+  it('[S30] strangers who fail at the login keep nobody from changing the password where it was used before', async () => {
+    await gateway.close();
+    gateway = await startGateway({ env: { TRUST_PROXY: 'true', AUTH_FAILURE_LIMIT_ACCOUNT: '10' } });
+    const { username } = await createPerson(gateway);
+    const from = (ip: string): Record<string, string> => ({ 'x-forwarded-for': ip });
+    const loginFrom = (ip: string, password: string): Promise<Answer> =>
+      call(gateway, '/api/login', { json: { username, password }, headers: from(ip) });
+    const bearer = String((await loginFrom('192.0.2.1', PASSWORD)).body['access_token']);
+    for (let i = 0; i < 12; i += 1) await loginFrom(`198.51.100.${i}`, `wrong ${i}`);
+    const changeFrom = (ip: string): Promise<Answer> =>
+      call(gateway, '/api/password/change', {
+        json: { current_password: PASSWORD, new_password: NEW },
+        ...{ bearer, headers: from(ip) },
+      });
+    const elsewhere = await changeFrom('203.0.113.9');
+    expect([elsewhere.status, (await changeFrom('192.0.2.1')).status]).to.deep.equal([429, 200]);
+  });
+
+  it('[S30] says how many guesses are left, as a login does', async () => {
+    const { username } = await createPerson(gateway);
+    const { headers } = await change((await logIn(gateway, username)).access, 'wrong');
+    const names = ['x-ratelimit-limit', 'x-ratelimit-remaining'];
+    expect(names.map((name) => headers.get(name))).to.deep.equal(['5', '4']);
+  });
+
   it('[S27] of parallel changes one wins', async () => {
     const { username } = await createPerson(gateway);
     const { access } = await logIn(gateway, username);
