@@ -3,6 +3,7 @@ import { isUnavailable } from '../db.ts';
 import type { Sql } from '../db.ts';
 import { parseGrants, principalKey } from './principal.ts';
 import type { Grants } from './principal.ts';
+import { createStateCache } from './state-cache.ts';
 
 /** What the database says now about an API key and one of its secrets. */
 export interface ApiKeyState {
@@ -42,65 +43,20 @@ export interface ApiKeyStates {
 const TTL_MS = 5_000;
 const MAX_CACHED = 20_000;
 
-interface Entry {
-  tenantId: number;
-  loading: Promise<ApiKeyState | undefined>;
-  settled: ApiKeyState | undefined;
-  until: number;
-  forgotten: boolean;
-}
-
 /** Caches the states of keys that exist, by the prefix of their secret: whoever names one has yet to prove it. */
 export function createApiKeyStates(sql: Sql, clock: () => number): ApiKeyStates {
-  const entries = new Map<string, Entry>();
-  const find = (place: KeyPlace): Entry | undefined => {
-    const entry = entries.get(nameOf(place));
-    return entry !== undefined && entry.until > clock() ? entry : undefined;
-  };
-  const store = (place: KeyPlace): Entry => {
-    const name = nameOf(place);
-    const loading = findState(sql, place);
-    const entry = {
-      tenantId: place.tenantId,
-      loading,
-      settled: undefined as ApiKeyState | undefined,
-      until: clock() + TTL_MS,
-      forgotten: false,
-    };
-    const drop = (): void => {
-      if (entries.get(name) === entry) entries.delete(name);
-    };
-    entries.delete(name);
-    if (entries.size >= MAX_CACHED) entries.delete(entries.keys().next().value ?? '');
-    entries.set(name, entry);
-    // a prefix that nobody has takes no room
-    loading.then((state) => (state === undefined ? drop() : (entry.settled = state)), drop);
-    return entry;
-  };
+  const cache = createStateCache<ApiKeyState>({
+    find: (tenantId, prefix) => findState(sql, { tenantId, prefix }),
+    principalOf: ({ id }) => principalKey({ kind: 'api_key', id }),
+    ttlMs: TTL_MS,
+    max: MAX_CACHED,
+    clock,
+  });
   return {
-    peek: (place) => find(place)?.settled,
-    async load(place) {
-      for (;;) {
-        const entry = find(place) ?? store(place);
-        const state = await entry.loading;
-        // what was being read when it changed may be from before
-        if (!entry.forgotten) return state;
-      }
-    },
-    forget(tenantId, key) {
-      for (const [name, entry] of entries) {
-        const { settled } = entry;
-        const matches = settled === undefined || principalKey({ kind: 'api_key', id: settled.id }) === key;
-        if (entry.tenantId !== tenantId || !matches) continue;
-        entry.forgotten = true;
-        entries.delete(name);
-      }
-    },
+    peek: ({ tenantId, prefix }) => cache.peek(tenantId, prefix),
+    load: ({ tenantId, prefix }) => cache.load(tenantId, prefix),
+    forget: cache.forgetPrincipal,
   };
-}
-
-function nameOf({ tenantId, prefix }: KeyPlace): string {
-  return `${tenantId} ${prefix}`;
 }
 
 interface StateRow {

@@ -98,9 +98,10 @@ export async function changeRole(
     await auditAct(sql, by, caller, { action: 'role.changed', details: { ...role, people: holders.length } });
     return holders;
   });
-  for (const { id } of people) {
-    core.revocations.announceChanged(tenantId, principalKey({ kind: 'user', id }));
-  }
+  await core.revocations.announceAllChanged(
+    tenantId,
+    people.map(({ id }) => principalKey({ kind: 'user', id })),
+  );
   return { ...role, builtIn: false, people: people.length };
 }
 

@@ -1,4 +1,5 @@
 import { LIMITS } from '../../protocol/limits.ts';
+import { createPrincipalIndex } from './principal-index.ts';
 
 /** One open socket, as the registry knows it. */
 export interface LiveSocket {
@@ -38,11 +39,13 @@ export interface SocketRegistry extends LiveSockets {
 
 export function createSocketRegistry(isRevoked: (sessionId: string) => boolean): SocketRegistry {
   const bySession = new Map<string, Set<LiveSocket>>();
+  const byPrincipal = createPrincipalIndex<LiveSocket>();
   let size = 0;
   const remove = (socket: LiveSocket): boolean => {
     const sockets = bySession.get(socket.sessionId);
     if (sockets?.delete(socket) !== true) return false;
     size -= 1;
+    byPrincipal.remove(socket.tenantId, socket.principalKey, socket);
     if (sockets.size === 0) bySession.delete(socket.sessionId);
     return true;
   };
@@ -57,6 +60,7 @@ export function createSocketRegistry(isRevoked: (sessionId: string) => boolean):
     register(socket) {
       const sockets = bySession.get(socket.sessionId) ?? new Set();
       bySession.set(socket.sessionId, sockets.add(socket));
+      byPrincipal.add(socket.tenantId, socket.principalKey, socket);
       size += 1;
       if (isRevoked(socket.sessionId)) close(socket, 'revoked');
       return () => void remove(socket);
@@ -68,9 +72,7 @@ export function createSocketRegistry(isRevoked: (sessionId: string) => boolean):
       return sockets.length;
     },
     principalChanged: (tenantId, key) =>
-      all()
-        .filter((socket) => socket.tenantId === tenantId && socket.principalKey === key)
-        .forEach((socket) => socket.changed?.()),
+      byPrincipal.of(tenantId, key).forEach((socket) => socket.changed?.()),
     tenantChanged: (tenantId) =>
       all()
         .filter((socket) => socket.tenantId === tenantId)

@@ -37,6 +37,8 @@ export interface Revocations {
   announceRevoked(tenantId: number, sessionIds: readonly string[]): void;
   /** After the commit: rights of `key` (see `principalKey`) have changed. */
   announceChanged(tenantId: number, key: string): void;
+  /** The same for many: in slices, between which others get their turn, here and on the other nodes. */
+  announceAllChanged(tenantId: number, keys: readonly string[]): Promise<void>;
   announceKeys(): void;
   /** After the commit: the addresses that a tenant lets in have changed. */
   announceAddresses(tenantId: number): void;
@@ -50,6 +52,8 @@ export interface Revocations {
 const POLL_MS = 1_000;
 /** A look goes back this far, so that a slow transaction whose time stamp is older than its commit is not missed. */
 const OVERLAP_SECONDS = 15;
+/** Pieces of news in one turn of the event loop. */
+const SLICE = 50;
 
 /** The transaction that ends a session, for the feed of ended sessions (revocation-feed.ts). */
 export const CURRENT_XID = 'pg_current_xact_id()::text::bigint';
@@ -110,11 +114,11 @@ export function startRevocations(deps: RevocationDeps): Revocations {
   const { sockets } = effects;
   const news = createNews(db.sql);
   const poll = async (): Promise<void> => {
-    for (const item of await news.read()) {
+    await inSlices(await news.read(), (item) => {
       if (item.kind === 'session') effects.revoked(item.tenant_id, item.id, 'poll');
       else if (item.kind === 'addresses') effects.addresses(item.tenant_id);
       else effects.changed(item.tenant_id, `${item.kind}:${item.id}`);
-    }
+    });
     sockets.closeExpired(clock());
     effects.sweep();
   };
@@ -126,6 +130,10 @@ export function startRevocations(deps: RevocationDeps): Revocations {
     if (kind === 'keys') void deps.keys.reload().catch((error: unknown) => warn(log, error));
   });
   const timer = startPolling(poll, log);
+  const announceChanged = (tenantId: number, key: string): void => {
+    effects.changed(tenantId, key);
+    hints.publish('revoked', `principal ${tenantId} ${key}`);
+  };
   return {
     sockets,
     isRevoked: effects.isRevoked,
@@ -135,10 +143,8 @@ export function startRevocations(deps: RevocationDeps): Revocations {
         hints.publish('revoked', `session ${tenantId} ${sessionId}`);
       }
     },
-    announceChanged(tenantId, key) {
-      effects.changed(tenantId, key);
-      hints.publish('revoked', `principal ${tenantId} ${key}`);
-    },
+    announceChanged,
+    announceAllChanged: (tenantId, keys) => inSlices(keys, (key) => announceChanged(tenantId, key)),
     announceKeys: () => hints.publish('revoked', 'keys'),
     announceAddresses(tenantId) {
       effects.addresses(tenantId);
@@ -153,6 +159,14 @@ export function startRevocations(deps: RevocationDeps): Revocations {
   };
 }
 
+/** Does a little at a time: each piece of news makes every socket that it is about ask the database. */
+async function inSlices<Item>(items: readonly Item[], work: (item: Item) => void): Promise<void> {
+  for (const [i, item] of items.entries()) {
+    if (i > 0 && i % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+    work(item);
+  }
+}
+
 /** What each piece of news does on this node. */
 function createEffects(deps: RevocationDeps) {
   const { states, clock } = deps;
@@ -165,7 +179,7 @@ function createEffects(deps: RevocationDeps) {
     isRevoked: (sessionId: string): boolean => denied.has(sessionId),
     revoked(tenantId: number, sessionId: string, heard: Heard): void {
       denied.set(sessionId, clock() + (deps.tokenLife + 60) * 1_000);
-      states.forgetSession(sessionId);
+      states.forgetSession(tenantId, sessionId);
       if (sockets.closeSession(sessionId) > 0) delays.closed({ tenantId, sessionId, heard });
       for (const listener of listeners) listener(tenantId);
     },

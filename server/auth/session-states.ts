@@ -5,6 +5,7 @@ import { createAddressCheck } from './ip-allow-list.ts';
 import { parseGrants, principalKey } from './principal.ts';
 import type { Grants } from './principal.ts';
 import { grantsOfRole, scopesOfRole } from './roles.ts';
+import { createStateCache } from './state-cache.ts';
 
 /** What the database says now about a session and its principal. */
 export interface SessionState {
@@ -35,7 +36,7 @@ export interface SessionState {
 export interface SessionStates {
   /** The session's state, at most TTL_MS old; undefined when there is no such session. */
   load(tenantId: number, sessionId: string): Promise<SessionState | undefined>;
-  forgetSession(sessionId: string): void;
+  forgetSession(tenantId: number, sessionId: string): void;
   /** `key` as `principalKey` makes it. */
   forgetPrincipal(tenantId: number, key: string): void;
 }
@@ -44,45 +45,16 @@ export interface SessionStates {
 const TTL_MS = 5_000;
 const MAX_CACHED = 50_000;
 
-interface Entry {
-  state: Promise<SessionState | undefined>;
-  settled: SessionState | undefined;
-  tenantId: number;
-  until: number;
-}
-
-/** Caches session states by session id. An entry forgotten while it loads is not stored. */
+/** Caches session states by session id. */
 export function createSessionStates(sql: Sql, clock: () => number): SessionStates {
-  const entries = new Map<string, Entry>();
-  const store = (tenantId: number, sessionId: string): Promise<SessionState | undefined> => {
-    const state = findState(sql, tenantId, sessionId);
-    const entry: Entry = { state, settled: undefined, tenantId, until: clock() + TTL_MS };
-    entries.delete(sessionId);
-    if (entries.size >= MAX_CACHED) entries.delete(entries.keys().next().value ?? '');
-    entries.set(sessionId, entry);
-    state.then(
-      (settled) => (entry.settled = settled),
-      () => {
-        if (entries.get(sessionId) === entry) entries.delete(sessionId);
-      },
-    );
-    return state;
-  };
-  return {
-    load(tenantId, sessionId) {
-      const entry = entries.get(sessionId);
-      const fresh = entry?.tenantId === tenantId && entry.until > clock();
-      return fresh ? entry.state : store(tenantId, sessionId);
-    },
-    forgetSession: (sessionId) => void entries.delete(sessionId),
-    forgetPrincipal(tenantId, key) {
-      for (const [sessionId, entry] of entries) {
-        // one that is still loading may have read the old row
-        const matches = entry.settled === undefined || principalKey(entry.settled) === key;
-        if (entry.tenantId === tenantId && matches) entries.delete(sessionId);
-      }
-    },
-  };
+  const cache = createStateCache<SessionState>({
+    find: (tenantId, sessionId) => findState(sql, tenantId, sessionId),
+    principalOf: principalKey,
+    ttlMs: TTL_MS,
+    max: MAX_CACHED,
+    clock,
+  });
+  return { load: cache.load, forgetSession: cache.forget, forgetPrincipal: cache.forgetPrincipal };
 }
 
 interface StateRow {

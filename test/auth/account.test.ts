@@ -235,7 +235,7 @@ describe('one’s own account', () => {
     const mine = await logIn(gateway, owner.username);
     await gateway.db.sql(`UPDATE sessions SET client_id = 'sluice-cli'`);
     const me = await gateway.identity.authenticate(mine.access);
-    gateway.identity.core.states.forgetSession(me.sessionId);
+    gateway.identity.core.states.forgetSession(me.tenantId, me.sessionId);
     const answers = await Promise.all([
       as(mine, '/api/sessions'),
       as(mine, '/api/sessions/end-others', { method: 'POST' }),
