@@ -8,18 +8,21 @@ import { ThemeSwitch } from './theme-switch.tsx';
 
 interface AccountMenuProps {
   username: string;
+  /** Without it others see no status of ours, whatever it was last. */
+  isConnected: boolean;
   status: Status;
   text: string;
   onStatus: (status: Status, text: string) => Promise<void>;
   onLogout: () => void;
 }
 
-export function AccountMenu({ username, status, text, onStatus, onLogout }: AccountMenuProps) {
+export function AccountMenu(props: AccountMenuProps) {
+  const { username, isConnected, status, text, onStatus, onLogout } = props;
   const ref = useDismiss();
   return (
     <details className="menu" ref={ref}>
       <summary aria-label={`Account of ${username}`}>
-        <span className="dot" data-tone={status} aria-hidden="true" />
+        <span className="dot" data-tone={isConnected ? status : 'offline'} aria-hidden="true" />
         <span className="account-name">{username}</span>
       </summary>
       <div className="menu-body account">

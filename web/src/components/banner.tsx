@@ -1,17 +1,23 @@
 import { useMemo } from 'react';
 import type { LinkState } from '../../../sdk/index.ts';
 import { useCountdown } from '../hooks/use-now.ts';
+import type { Subject } from './connection.tsx';
 
 /** Says that what is shown may be old, and when the next try is. */
-export function Banner({ state }: { state: LinkState }) {
+export function Banner({ subject, state }: { subject: Subject; state: LinkState }) {
   const retryAt = useMemo(() => ('retryInMs' in state ? Date.now() + state.retryInMs : 0), [state]);
   if (state.name !== 'offline') return null;
   return (
     <div className="banner" role="status">
-      The gateway cannot be reached. What you see is the last state received. <Countdown retryAt={retryAt} />
+      {WORDS[subject]} What you see is the last state received. <Countdown retryAt={retryAt} />
     </div>
   );
 }
+
+const WORDS: Record<Subject, string> = {
+  records: 'The gateway cannot be reached.',
+  chat: 'Chat and people are not connected.',
+};
 
 /** Hidden from screen readers: a number that changes each second would be read each second. */
 export function Countdown({ retryAt }: { retryAt: number }) {

@@ -3,8 +3,13 @@ import { formatAgo, formatNumber, formatSeconds } from '../format.ts';
 import { useDismiss } from '../hooks/use-dismiss.ts';
 import type { Frames } from '../model/records.ts';
 
+/** What a page shows comes over one of two connections, and each may be away while the other is not. */
+export type Subject = 'records' | 'chat';
+
 interface ConnectionProps {
-  state: LinkState;
+  /** Of what is being looked at. */
+  subject: Subject;
+  states: Record<Subject, LinkState>;
   frames: Frames;
   /** Records read so far from the local copy; null: done. */
   reading: number | null;
@@ -13,10 +18,10 @@ interface ConnectionProps {
 }
 
 /** One word in the header; opened, the whole truth about the connection. */
-export function Connection({ state, frames, reading, storage, now }: ConnectionProps) {
+export function Connection(props: ConnectionProps) {
   const ref = useDismiss();
-  const { tone, word } = describe(state);
-  const facts = factsOf({ state, frames, reading, storage, now });
+  const { tone, word } = describe(props.states[props.subject]);
+  const facts = factsOf(props);
   return (
     <details className="menu" ref={ref}>
       <summary className="connection" data-tone={tone} aria-label={`Connection: ${word}`}>
@@ -54,10 +59,11 @@ function describe(state: LinkState): { tone: Tone; word: string } {
   }
 }
 
-function factsOf({ state, frames, reading, storage, now }: ConnectionProps): [string, string][] {
+function factsOf({ states, frames, reading, storage, now }: ConnectionProps): [string, string][] {
   return [
-    ['Connection', SENTENCES[state.name]],
-    ['Up to date', freshness(state, frames)],
+    ['Records', SENTENCES[states.records.name]],
+    ['Chat and people', SENTENCES[states.chat.name]],
+    ['Up to date', freshness(states.records, frames)],
     [
       'Last update',
       frames.at === null ? 'none yet' : `${formatSeconds(frames.at)} (${formatAgo(now - frames.at)})`,
@@ -84,6 +90,6 @@ const SENTENCES: Record<LinkState['name'], string> = {
   snapshot: 'receiving the records',
   live: 'every change arrives as it happens',
   refused: 'the gateway refuses this account',
-  offline: 'the gateway cannot be reached',
+  offline: 'not connected, trying again',
   closed: 'closed',
 };

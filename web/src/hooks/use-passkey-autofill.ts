@@ -1,12 +1,16 @@
 import { useEffect, useEffectEvent, useState } from 'react';
 import { post } from '../model/anonymous.ts';
 import { passkeysWork } from '../model/passkeys.ts';
+import { tenantField } from '../model/tenant.ts';
 
 /** The gateway's question is good for five minutes. */
 const RENEW_MS = 4 * 60_000;
 
-/** Lets the browser offer passkeys where the username is typed. Whoever does not take one notices nothing. */
-export function usePasskeyAutofill(onChosen: (answer: { asked: unknown; response: unknown }) => void): void {
+/** Lets the browser offer passkeys of the tenant where the username is typed. Whoever does not take one notices nothing. */
+export function usePasskeyAutofill(
+  tenant: number | undefined,
+  onChosen: (answer: { asked: unknown; response: unknown }) => void,
+): void {
   const [round, setRound] = useState(0);
   const choose = useEffectEvent(onChosen);
   useEffect(() => {
@@ -16,7 +20,7 @@ export function usePasskeyAutofill(onChosen: (answer: { asked: unknown; response
       const library = await import('../model/webauthn.ts');
       if (!(await library.browserSupportsWebAuthnAutofill())) return;
       stop.signal.throwIfAborted();
-      const asked = await post('/api/passkeys/login-options', {});
+      const asked = await post('/api/passkeys/login-options', tenantField());
       const options = (asked as { options: Parameters<typeof library.startAuthentication>[0]['optionsJSON'] })
         .options;
       stop.signal.throwIfAborted();
@@ -31,5 +35,5 @@ export function usePasskeyAutofill(onChosen: (answer: { asked: unknown; response
       stop.abort();
       clearTimeout(timer);
     };
-  }, [round]);
+  }, [round, tenant]);
 }

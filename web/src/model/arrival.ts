@@ -1,6 +1,9 @@
+import { noteTenant, parseTenant } from './tenant.ts';
+
 /**
- * Links in mails and terminals lead to `/invite#TOKEN` and `/device#CODE`: what stands behind the # goes to no server. The page's own
- * routes are behind the # as well, so what was brought is taken out of the address, and out of the browser's history with it.
+ * Links in mails and terminals lead to `/invite#TOKEN`, `/device#CODE` and `/login#TENANT`: what stands behind the # goes to no server.
+ * The page's own routes are behind the # as well, so what was brought is taken out of the address, and out of the browser's history
+ * with it.
  */
 
 export interface Arrival {
@@ -10,6 +13,12 @@ export interface Arrival {
 
 /** Call once, before the first route is read. */
 export function receiveArrival(): void {
+  if (/^\/login\/?$/.test(location.pathname)) {
+    const tenant = parseTenant(decode(location.hash.slice(1)));
+    if (tenant !== undefined) noteTenant(tenant);
+    history.replaceState(null, '', '/#/login');
+    return;
+  }
   const page = /^\/(invite|device)\/?$/.exec(location.pathname)?.[1];
   if (page === undefined) return;
   const brought = decode(location.hash.replace(/^#\/?/, ''));

@@ -5,6 +5,7 @@ import { AuthCard } from '../components/auth-card.tsx';
 import { useAction } from '../hooks/use-action.ts';
 import { useSession } from '../hooks/use-session.tsx';
 import { post } from '../model/anonymous.ts';
+import { tenantField } from '../model/tenant.ts';
 
 export function ForgotPage() {
   const { pending, setPending } = useSession();
@@ -15,7 +16,7 @@ export function ForgotPage() {
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
     void run(async () => {
-      await post('/api/password/forgot', { email: email.trim() });
+      await post('/api/password/forgot', { email: email.trim(), ...tenantField() });
       setPending({ username: '', email: email.trim() });
       navigate('/reset');
     });

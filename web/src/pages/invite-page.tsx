@@ -10,8 +10,9 @@ import { useLoaded } from '../hooks/use-loaded.ts';
 import { useSession } from '../hooks/use-session.tsx';
 import { post } from '../model/anonymous.ts';
 import { broughtTo } from '../model/arrival.ts';
+import { knownTenant, noteTenant } from '../model/tenant.ts';
 
-const invitation = z.object({ email: z.string(), role: z.string(), tenant: z.string() });
+const invitation = z.object({ email: z.string(), role: z.string(), tenant: z.string(), tenant_id: z.int() });
 type Invitation = z.infer<typeof invitation>;
 
 /** Where the link of an invitation leads. */
@@ -33,7 +34,8 @@ export function InvitePage() {
   );
 }
 
-function Accept({ token, invitation: { email, role, tenant } }: { token: string; invitation: Invitation }) {
+function Accept({ token, invitation }: { token: string; invitation: Invitation }) {
+  const { email, role, tenant, tenant_id: tenantId } = invitation;
   const { session } = useSession();
   const [username, setUsername] = useState('');
   const [password, setPassword] = useState('');
@@ -45,7 +47,8 @@ function Accept({ token, invitation: { email, role, tenant } }: { token: string;
     void run(async () => {
       const name = username.trim();
       await post('/api/invitations/accept', { token, username: name, password });
-      await session.login({ username: name, password });
+      noteTenant(tenantId);
+      await session.login({ username: name, password, tenantId: knownTenant() });
     });
   }
 

@@ -9,6 +9,7 @@ import { usePasskeyAutofill } from '../hooks/use-passkey-autofill.ts';
 import { NOTHING_PENDING, useSession } from '../hooks/use-session.tsx';
 import { post } from '../model/anonymous.ts';
 import { challengeOf, passkeysWork, usePasskeyOf } from '../model/passkeys.ts';
+import { knownTenant, noteTenant, parseTenant, tenantField } from '../model/tenant.ts';
 import { SecondStep, secondStepOf, type StepDue } from './second-step.tsx';
 
 /** `why`: what the page behind the login is for. */
@@ -24,6 +25,7 @@ export function LoginPage({ why }: { why?: string }) {
 function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepDue) => void }) {
   const { session, phase, pending, setPending } = useSession();
   const [form, setForm] = useState({ name: pending.email || pending.username, password: '' });
+  const [tenant, setTenant] = useState(knownTenant);
   const [passkeyError, setPasskeyError] = useState<unknown>();
   const { busy, error, run } = useAction();
 
@@ -34,7 +36,7 @@ function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepD
     setPasskeyError(undefined);
     void run(async () => {
       try {
-        await session.login({ ...who, password: form.password });
+        await session.login({ ...who, password: form.password, tenantId: tenant });
         setPending(NOTHING_PENDING);
       } catch (reason) {
         const due = secondStepOf(reason);
@@ -58,11 +60,17 @@ function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepD
     >
       <form onSubmit={submit}>
         <NameAndPassword form={form} onChange={setForm} />
+        <Organisation
+          onChange={(chosen) => {
+            noteTenant(chosen);
+            setTenant(chosen);
+          }}
+        />
         <Button type="submit" loading={busy} fullWidth>
           Log in
         </Button>
         {codeOf(error) === 'email_not_verified' ? <EnterCode name={form.name.trim()} /> : null}
-        <PasskeyLogin onError={setPasskeyError} />
+        <PasskeyLogin tenant={tenant} onError={setPasskeyError} />
       </form>
       <Link className="aside" href="/forgot">
         Forgot your password?
@@ -99,20 +107,54 @@ function NameAndPassword({ form, onChange }: { form: Form; onChange: (form: Form
   );
 }
 
+/** For whoever was invited into an organisation of its own; nobody else is asked. */
+function Organisation({ onChange }: { onChange: (tenant: number | undefined) => void }) {
+  const [typed, setTyped] = useState(() => knownTenant()?.toString());
+  if (typed === undefined) {
+    return (
+      <button type="button" className="link aside" onClick={() => setTyped('')}>
+        In another organisation?
+      </button>
+    );
+  }
+  return (
+    <TextInput
+      label="Organisation"
+      description="Its number is in the mail that invited you. Empty: the one where people sign up."
+      inputMode="numeric"
+      autoComplete="off"
+      value={typed}
+      error={typed === '' || parseTenant(typed) !== undefined ? undefined : 'A whole number above 0.'}
+      onChange={(event) => {
+        const text = event.currentTarget.value.trim();
+        setTyped(text);
+        onChange(parseTenant(text));
+      }}
+    />
+  );
+}
+
 /** A passkey is both factors: what somebody has, and the check of who holds it. */
-function PasskeyLogin({ onError }: { onError: (error: unknown) => void }) {
+function PasskeyLogin({
+  tenant,
+  onError,
+}: {
+  tenant: number | undefined;
+  onError: (error: unknown) => void;
+}) {
   const { session } = useSession();
   const { busy, run } = useAction();
 
   async function enter({ asked, response }: { asked: unknown; response: unknown }): Promise<void> {
-    await session.loginBy('/api/passkeys/login', { challenge_id: challengeOf(asked), response });
+    const signed = { challenge_id: challengeOf(asked), response };
+    await session.loginBy('/api/passkeys/login', { ...signed, ...tenantField() });
   }
   const attempt = (work: () => Promise<void>): void =>
     void run(async () => {
       onError(undefined);
       await work().catch(onError);
     });
-  usePasskeyAutofill((chosen) => attempt(() => enter(chosen)));
+  usePasskeyAutofill(tenant, (chosen) => attempt(() => enter(chosen)));
   if (!passkeysWork()) return null;
   return (
     <Button
@@ -121,7 +163,7 @@ function PasskeyLogin({ onError }: { onError: (error: unknown) => void }) {
       loading={busy}
       onClick={() =>
         attempt(async () => {
-          const asked = await post('/api/passkeys/login-options', {});
+          const asked = await post('/api/passkeys/login-options', tenantField());
           await enter({ asked, response: await usePasskeyOf(asked) });
         })
       }

@@ -9,6 +9,7 @@ import { faultsByField } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
 import { useSession } from '../hooks/use-session.tsx';
 import { post } from '../model/anonymous.ts';
+import { tenantField } from '../model/tenant.ts';
 
 /** The code that was mailed, and a new password. */
 export function ResetPage() {
@@ -22,7 +23,7 @@ export function ResetPage() {
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
     void run(async () => {
-      await post('/api/password/reset', { email: email.trim(), code, password });
+      await post('/api/password/reset', { email: email.trim(), code, password, ...tenantField() });
       announce('Your password is changed, and you were logged out everywhere. Log in with the new one.');
       navigate('/login');
     });

@@ -1,11 +1,11 @@
 import { Suspense, useCallback, useEffect } from 'react';
-import type { SessionUser, Status } from '../../../sdk/index.ts';
-import { Redirect, Route, Switch } from 'wouter';
+import type { LinkState, SessionUser, Status } from '../../../sdk/index.ts';
+import { Redirect, Route, Switch, useLocation } from 'wouter';
 import { AccountMenu } from '../components/account-menu.tsx';
 import { Banner } from '../components/banner.tsx';
 import { DeviceNotice } from '../components/device-notice.tsx';
 import { InvitedAlready } from '../components/invited-already.tsx';
-import { Connection } from '../components/connection.tsx';
+import { Connection, type Subject } from '../components/connection.tsx';
 import { Shell } from '../components/shell.tsx';
 import { Waiting } from '../components/waiting.tsx';
 import { EngineProvider, useEngine, useLinkState, useSignal } from '../hooks/use-engine.tsx';
@@ -45,8 +45,8 @@ export function SignedIn({ user }: { user: SessionUser }) {
 }
 
 function Frame({ user }: { user: SessionUser }) {
-  const { sync, chat, rooms } = useEngine();
-  const state = useLinkState(sync);
+  const { chat, rooms } = useEngine();
+  const { subject, states } = useStates();
   useSignal(rooms.signal);
   useEffect(() => {
     const timer = setTimeout(() => {
@@ -61,7 +61,7 @@ function Frame({ user }: { user: SessionUser }) {
       account={<Account user={user} />}
       banner={
         <>
-          <Banner state={state} />
+          <Banner subject={subject} state={states[subject]} />
           <DeviceNotice chat={chat} />
         </>
       }
@@ -87,14 +87,23 @@ function Frame({ user }: { user: SessionUser }) {
   );
 }
 
+/** Both connections, and which of them brings what the page in view shows. */
+function useStates(): { subject: Subject; states: Record<Subject, LinkState> } {
+  const { sync, chat } = useEngine();
+  const [path] = useLocation();
+  const states = { records: useLinkState(sync), chat: useLinkState(chat) };
+  return { subject: /^\/(chat|people)\b/.test(path) ? 'chat' : 'records', states };
+}
+
 function ConnectionMenu() {
-  const { sync, records, storage } = useEngine();
-  const state = useLinkState(sync);
+  const { records, storage } = useEngine();
+  const { subject, states } = useStates();
   useSignal(records.progress);
   const now = useNow();
   return (
     <Connection
-      state={state}
+      subject={subject}
+      states={states}
       frames={records.frames()}
       reading={records.reading()}
       storage={storage}
@@ -107,6 +116,7 @@ function Account({ user }: { user: SessionUser }) {
   const { chat } = useEngine();
   const { logout } = useSession();
   const presence = usePresence(chat);
+  const chatState = useLinkState(chat);
   // Principals are named by kind and id on some events, by id alone on others.
   const mine = presence.find((one) => one.principal === user.id || one.principal === `user:${user.id}`);
   const setStatus = useCallback(
@@ -116,6 +126,7 @@ function Account({ user }: { user: SessionUser }) {
   return (
     <AccountMenu
       username={user.username}
+      isConnected={chatState.name === 'live'}
       status={mine?.status ?? 'online'}
       text={mine?.text ?? ''}
       onStatus={setStatus}

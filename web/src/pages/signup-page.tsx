@@ -6,6 +6,7 @@ import { NewPassword } from '../components/new-password.tsx';
 import { faultsByField } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
 import { useSession } from '../hooks/use-session.tsx';
+import { noteTenant } from '../model/tenant.ts';
 
 export function SignupPage() {
   const { session, setPending } = useSession();
@@ -19,6 +20,8 @@ export function SignupPage() {
     void run(async () => {
       const pending = { username: form.username.trim(), email: form.email.trim() };
       await session.signup({ ...form, ...pending });
+      // the account is where logins look by themselves
+      noteTenant(undefined);
       setPending(pending);
       navigate('/verify');
     });
