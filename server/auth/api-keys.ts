@@ -8,7 +8,7 @@ import { lockOwner } from './key-owners.ts';
 import { createApiKey, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
-import { revoke } from './revoke.ts';
+import { announceEnd, revokeIn } from './revoke.ts';
 
 /** Making and care of API keys. Every function acts in the tenant of `by`, and in no other. */
 
@@ -167,7 +167,7 @@ export async function rotateKey(
   return made;
 }
 
-/** Ends a key for good, on every node at once. */
+/** Ends a key for good, on every node at once; one that has ended stays as it is. Throws `not_found`, `forbidden`, `forbidden_partition`. */
 export async function revokeKey(
   core: IdentityCore,
   by: Principal,
@@ -175,10 +175,16 @@ export async function revokeKey(
   caller: Caller,
 ): Promise<KeyView> {
   const { tenantId } = by;
-  await core.db.transaction(({ sql }) => lockKey(sql, by, id));
-  const cause = { reason: 'api_key_revoked', by: principalKey(by), caller };
-  await revoke(core, { tenantId, kind: 'api_key', id }, cause);
-  return requireKey(core.db.sql, tenantId, id);
+  const target = { tenantId, kind: 'api_key', id } as const;
+  const view = await core.db.transaction(async ({ sql }) => {
+    const key = await lockKey(sql, by, id);
+    if (key.revokedAt !== null) return key;
+    await revokeIn(core, sql, target, { reason: 'api_key_revoked', by: principalKey(by), caller });
+    return requireKey(sql, tenantId, id);
+  });
+  // also for one that had ended: the word may have been lost
+  announceEnd(core, target, []);
+  return view;
 }
 
 const UPDATE = `

@@ -1,4 +1,5 @@
 import { appendAudit } from '../audit.ts';
+import type { Sql } from '../db.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { findTenantOf, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
@@ -21,14 +22,30 @@ const DISABLE = {
  * rows and audit in one transaction, then this node at once, then the other nodes. Returns how many sessions it ended.
  */
 export async function revoke(core: IdentityCore, target: RevokeTarget, cause: RevokeCause): Promise<number> {
+  const ended = await core.db.transaction(({ sql }) => revokeIn(core, sql, target, cause));
+  announceEnd(core, target, ended);
+  return ended.length;
+}
+
+/** The rows and the audit of it, in the caller's transaction. Returns the sessions it ended, for `announceEnd` after the commit. */
+export async function revokeIn(
+  core: IdentityCore,
+  sql: Sql,
+  target: RevokeTarget,
+  cause: RevokeCause,
+): Promise<string[]> {
   const { tenantId, kind, id } = target;
-  const ended = await core.db.transaction(async ({ sql }) => {
-    if (kind !== 'session') await sql(DISABLE[kind], [tenantId, id, new Date(core.clock())]);
-    return revokeSessions(sql, target, cause);
-  });
+  if (kind !== 'session') await sql(DISABLE[kind], [tenantId, id, new Date(core.clock())]);
+  return revokeSessions(sql, target, cause);
+}
+
+export function announceEnd(
+  core: IdentityCore,
+  { tenantId, kind, id }: RevokeTarget,
+  ended: readonly string[],
+): void {
   core.revocations.announceRevoked(tenantId, ended);
   if (kind !== 'session') core.revocations.announceChanged(tenantId, principalKey({ kind, id }));
-  return ended.length;
 }
 
 /**

@@ -255,6 +255,36 @@ describe('API keys', () => {
       expect(kept).not.to.include(secret).and.not.to.include(secret.slice(-43));
   });
 
+  it('[S61] revoking a key that is revoked changes nothing and leaves no row', async () => {
+    await start();
+    const { id } = await createKey();
+    const first = await revoke(id);
+    suite.gateway.clock.advance(1_000);
+    const answers = await Promise.all([revoke(id), revoke(id)]);
+    expect([first, ...answers].map(({ status }) => status)).to.deep.equal([200, 200, 200]);
+    for (const answer of answers) expect(answer.body['data']).to.deep.equal(first.body['data']);
+    expect(await auditRows(suite.gateway, 'session.revoked')).to.have.length(1);
+  });
+
+  it('[S54] a key is judged and revoked in one transaction, so that nobody gives it more rights in between', async () => {
+    await start();
+    const { id } = await createKey();
+    const { db } = suite.gateway;
+    const transaction = db.transaction.bind(db);
+    const transactions: string[][] = [];
+    db.transaction = async (work) =>
+      transaction(({ sql, em }) => {
+        const statements: string[] = [];
+        transactions.push(statements);
+        return work({ em, sql: (text, values) => (statements.push(text), sql(text, values)) });
+      });
+    await revoke(id);
+    db.transaction = transaction;
+    const touching = transactions.filter((texts) => texts.some((text) => text.includes('api_keys')));
+    expect(touching).to.have.length(1);
+    expect(touching[0]!.filter((text) => /FOR UPDATE|api_keys SET revoked_at/.test(text))).to.have.length(2);
+  });
+
   it('a secret that ended long ago is forgotten', async () => {
     await start();
     const key = await createKey();
