@@ -10,14 +10,16 @@ export interface PasswordLogin {
   /** Username, or e-mail address. */
   name: string;
   password: string;
+  /** Where the account lives; left out: where people sign up. */
+  tenantId?: number | undefined;
 }
 
 /** Logs in; where a second factor is due, it is asked for. */
 export async function loginByPassword(context: Context, login: PasswordLogin): Promise<SessionUser> {
-  const { name, password } = login;
+  const { name, ...rest } = login;
   const who = name.includes('@') ? { email: name } : { username: name };
   try {
-    return await context.session.loginBy('/api/login', { ...who, password });
+    return await context.session.login({ ...who, ...rest });
   } catch (error) {
     const { code, methods, token } = readStep(error);
     if (code !== 'mfa_required' || token === undefined || !takesCode(methods) || !isAtTerminal(context))

@@ -25,7 +25,12 @@ export function roomNameOf(title: string): string {
 
 export const authenticate = z.union([
   z.object({ token: z.string().min(1).max(8_192), dpop: dpopProof }),
-  z.object({ username: z.string().min(1).max(254), password: z.string().min(1).max(1_024) }),
+  z.object({
+    username: z.string().min(1).max(254),
+    password: z.string().min(1).max(1_024),
+    /** Where the account lives; left out: where people sign up. */
+    tenantId: z.number().int().positive().max(2_147_483_647).optional(),
+  }),
 ]);
 export type Authenticate = z.infer<typeof authenticate>;
 

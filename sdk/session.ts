@@ -106,8 +106,8 @@ class PersonSession implements Session {
     return messageAnswer.parse(await this.#post('/api/resend-verification', input));
   }
 
-  login(input: { password: string; username?: string; email?: string }): Promise<SessionUser> {
-    return this.loginBy('/api/login', input);
+  login({ tenantId, ...input }: Parameters<Session['login']>[0]): Promise<SessionUser> {
+    return this.loginBy('/api/login', { ...input, ...(tenantId !== undefined && { tenant_id: tenantId }) });
   }
 
   async loginBy(path: string, body: unknown): Promise<SessionUser> {

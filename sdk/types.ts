@@ -193,7 +193,13 @@ export interface Session extends TokenSource {
   }): Promise<{ message: string; userId?: string }>;
   verifyEmail(input: { code: string; email?: string; username?: string }): Promise<{ message: string }>;
   resendVerification(input: { email: string }): Promise<{ message: string }>;
-  login(input: { password: string; username?: string; email?: string }): Promise<SessionUser>;
+  /** `tenantId`: where the account lives, for who was invited into a tenant of its own; left out: where people sign up. */
+  login(input: {
+    password: string;
+    username?: string;
+    email?: string;
+    tenantId?: number | undefined;
+  }): Promise<SessionUser>;
   /** Any other way in, answered as a login is: the second step of one (`/api/login/mfa`), a passkey (`/api/passkeys/login`). */
   loginBy(path: string, body: unknown): Promise<SessionUser>;
   /**
@@ -225,14 +231,25 @@ export interface SessionOptions {
   now?: () => number;
 }
 
-export interface MachineSessionOptions {
+/** Signs that it is this client, to this gateway (RFC 7523); `now` in epoch ms. `privateKeyJwt` (sdk/private-key.ts) makes one. */
+export type ClientAssertion = (about: { clientId: string; audience: string; now: number }) => Promise<string>;
+
+/** What a machine proves itself with, as its client is registered. */
+export type ClientCredential =
+  | { clientSecret: string }
+  | {
+      clientAssertion: ClientAssertion;
+      /** Whom assertions are for: the gateway's PUBLIC_URL, where it is reached by another address. */
+      audience?: string;
+    };
+
+export type MachineSessionOptions = ClientCredential & {
   baseUrl: string;
   clientId: string;
-  clientSecret: string;
   scope?: string;
   fetch?: Fetch;
   now?: () => number;
-}
+};
 
 export interface MachineSession extends TokenSource {
   request<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;

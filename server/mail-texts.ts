@@ -80,18 +80,28 @@ export function deactivatedMail(to: Person, base: string): Mail {
   ]);
 }
 
-/** The token stands behind the #, which browsers keep to themselves: it is in no log of any server. */
+/**
+ * The token stands behind the #, which browsers keep to themselves: it is in no log of any server. `tenantId` is given where a login
+ * has to name it.
+ */
 export function invitationMail(
-  to: { email: string; tenant: string; role: string },
+  to: { email: string; tenant: string; role: string; tenantId?: number | undefined },
   token: string,
   base: string,
 ): Mail {
-  const link = `${base.replace(/\/$/, '')}/invite#${token}`;
+  const site = base.replace(/\/$/, '');
+  const link = `${site}/invite#${token}`;
+  const { tenantId } = to;
   return compose(to.email, `You are invited to ${oneLine(to.tenant)} on Sluice`, [
     'Hello,',
     `you are invited to "${to.tenant}" at ${base}, as ${to.role}.`,
     `Choose a username and a password here: ${link}`,
     'The link is good for 7 days and one use; whoever has it can take your place, so keep it to yourself. If you did not expect it, do nothing.',
+    ...(tenantId === undefined
+      ? []
+      : [
+          `After that you log in at ${site}/login#${tenantId} and, in a terminal, with --tenant-id ${tenantId}: the number of your organisation there is ${tenantId}.`,
+        ]),
   ]);
 }
 

@@ -3,7 +3,7 @@ import { requireLogin } from '../connected.ts';
 import type { Context } from '../context.ts';
 import { deviceLines, loginByDevice } from '../device-login.ts';
 import { CliError, EXIT, usageError } from '../failure.ts';
-import { collect } from '../options.ts';
+import { collect, parseCount } from '../options.ts';
 import type { AddCommands } from '../program.ts';
 import { loginByPassword } from '../password-login.ts';
 import { isAtTerminal, passwordOf, textOf } from '../prompts.ts';
@@ -26,6 +26,7 @@ const STDIN = 'read the password from the first line of the standard input';
 
 interface LoginOptions {
   passwordStdin?: boolean;
+  tenantId?: number;
   device?: boolean;
   scope?: string[];
 }
@@ -53,6 +54,11 @@ export const addPeopleCommands: AddCommands = (parent: Command, bind) => {
       'log in, in the browser or with a password; the session is kept in a file that only you can read',
     )
     .option('--password-stdin', STDIN)
+    .option(
+      '--tenant-id <n>',
+      'with a name and a password: the number of the organisation that has invited you',
+      parseCount,
+    )
     .option(
       '--device',
       'log in by approving this terminal in a browser; left out: in a terminal without a name',
@@ -114,7 +120,9 @@ export async function login(
   givenName: string | undefined,
   options: LoginOptions,
 ): Promise<void> {
-  const isUnnamed = givenName === undefined && options.passwordStdin !== true && isAtTerminal(context);
+  const { tenantId } = options;
+  const isByPassword = options.passwordStdin === true || tenantId !== undefined;
+  const isUnnamed = givenName === undefined && !isByPassword && isAtTerminal(context);
   if (options.device === true || options.scope !== undefined || isUnnamed) {
     await loginInBrowser(context, givenName, options);
     return;
@@ -122,7 +130,7 @@ export async function login(
   const question = { message: 'Username or e-mail address', option: 'the username' };
   const name = await textOf(context, givenName, question);
   const password = await passwordOf(context, { fromStdin: options.passwordStdin === true });
-  const user = await loginByPassword(context, { name, password });
+  const user = await loginByPassword(context, { name, password, tenantId });
   if (context.json) context.emit({ user, url: context.url });
   else context.print(`Logged in as ${clean(user.username)} at ${context.url}.`);
 }
@@ -131,8 +139,10 @@ export async function login(
 async function loginInBrowser(
   context: Context,
   name: string | undefined,
-  { passwordStdin, scope: scopes }: LoginOptions,
+  { passwordStdin, tenantId, scope: scopes }: LoginOptions,
 ): Promise<void> {
+  if (tenantId !== undefined)
+    throw usageError('--device is for accounts that signed up here: log in with a name and a password.');
   if (passwordStdin === true) throw usageError('A password is not needed with --device.');
   const user = await loginByDevice(context, {
     scopes,

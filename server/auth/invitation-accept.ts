@@ -38,23 +38,23 @@ interface OpenInvitation {
 export async function lookAtInvitation(
   core: IdentityCore,
   token: string,
-): Promise<{ email: string; role: string; tenant: string }> {
+): Promise<{ email: string; role: string; tenant: string; tenantId: number }> {
   const found = await findOpen(core, token);
   if (found === undefined) throw new AppError('invalid_invitation');
   const { email, role, tenant } = found.invitation;
-  return { email, role, tenant };
+  return { email, role, tenant, tenantId: found.tenantId };
 }
 
 /**
  * Makes the account. Of parallel acceptances one wins; a username that is taken leaves the invitation open. An invitation is
  * worth no more than whoever made it may still give. Throws `invalid_invitation`, `username_taken`, `password_refused`,
- * `invalid_request`, `busy`. Returns the new account's id.
+ * `invalid_request`, `busy`. Returns the new account's id, and where it lives.
  */
 export async function acceptInvitation(
   core: IdentityCore,
   acceptance: Acceptance,
   caller: Caller,
-): Promise<string> {
+): Promise<{ userId: string; tenantId: number }> {
   const found = await findOpen(core, acceptance.token);
   if (found === undefined) {
     await auditRefusal(core, PEOPLE_TENANT, caller);
@@ -84,7 +84,7 @@ export async function acceptInvitation(
     });
     return true;
   });
-  if (accepted) return userId;
+  if (accepted) return { userId, tenantId };
   await auditRefusal(core, tenantId, caller);
   throw new AppError('invalid_invitation');
 }

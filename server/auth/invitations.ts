@@ -4,6 +4,7 @@ import type { Sql } from '../db.ts';
 import { invitationMail } from '../mail-texts.ts';
 import { auditAct } from './audit-act.ts';
 import { lockAddress, MAIL_JOB, MAILS_PER_HOUR } from './accounts.ts';
+import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { requireMayControl, requireMayGrant } from './granting.ts';
 import { keyOf } from './names.ts';
@@ -167,7 +168,9 @@ async function mailLink(
   const { tenantId, settings, token } = invitation;
   const [row] = await sql<{ name: string }>('SELECT name FROM tenants WHERE id = $1', [tenantId]);
   const to = { email: settings.email, role: settings.role, tenant: row?.name ?? '' };
-  const payload = invitationMail(to, token, core.issuer());
+  // where people sign up is where a login looks by itself
+  const named = tenantId === PEOPLE_TENANT ? to : { ...to, tenantId };
+  const payload = invitationMail(named, token, core.issuer());
   await core.jobs.enqueue(sql, { tenantId, kind: MAIL_JOB, payload });
 }
 

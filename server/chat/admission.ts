@@ -77,7 +77,7 @@ async function identify(connection: Connection, credentials: Authenticate): Prom
   const principal =
     'token' in credentials
       ? await identity.authenticate(credentials.token, presentedBy(identity, ip, credentials.dpop))
-      : (await deps.login(credentials.username, credentials.password, { ip })).principal;
+      : (await deps.login(credentials, { ip })).principal;
   requireChat(principal);
   return principal;
 }
@@ -148,7 +148,6 @@ function register(connection: Connection, { rights }: Admitted): () => void {
     sessionId: principal.sessionId,
     principalKey: principalKey(principal),
     tenantId: principal.tenantId,
-    expiresAt: () => rights.principal.expiresAt,
     close: (code) => closeWith(connection, new AppError(code)),
     changed: () => rights.changed(),
   });

@@ -17,11 +17,18 @@ import type { Membership } from './membership.ts';
 import type { ChatMetrics } from './metrics.ts';
 import type { PresenceBoard } from './presence.ts';
 
+/** A name and a password, and the tenant they belong to; left out: where people sign up. */
+export interface PasswordLogin {
+  username: string;
+  password: string;
+  tenantId?: number | undefined;
+}
+
 /** What the app hands to chat. */
 export interface ChatDeps {
   identity: Doorkeeper;
   /** Logs a person in by password, with identity's own limits and audit. Throws AppError as the login page's route does. */
-  login(username: string, password: string, from: { ip: string }): Promise<{ principal: Principal }>;
+  login(credentials: PasswordLogin, from: { ip: string }): Promise<{ principal: Principal }>;
   sync: Sync;
   db: Database;
   hints: Hints;

@@ -48,16 +48,23 @@ export function invitationRoutes(deps: { identity: Identity; limits: RateLimits 
     limits.anonymous,
     withBody(look, async (ctx, input) => {
       ctx.set('Cache-Control', 'no-store');
-      ctx.body = { success: true, ...(await lookAtInvitation(core, input.token)) };
+      const { tenantId, ...shown } = await lookAtInvitation(core, input.token);
+      ctx.body = { success: true, ...shown, tenant_id: tenantId };
     }),
   );
   router.post(
     '/api/invitations/accept',
     limits.anonymous,
     withBody(acceptance, async (ctx, input) => {
-      const userId = await acceptInvitation(core, input, callerOf(ctx));
+      const { userId, tenantId } = await acceptInvitation(core, input, callerOf(ctx));
       ctx.status = 201;
-      ctx.body = { success: true, message: 'Welcome: log in.', user_id: userId, username: input.username };
+      ctx.body = {
+        success: true,
+        message: 'Welcome: log in.',
+        user_id: userId,
+        username: input.username,
+        tenant_id: tenantId,
+      };
     }),
   );
   return router;

@@ -80,7 +80,7 @@ export async function startChatGateway(options: ChatGatewayOptions = {}): Promis
       current: (principal) => Promise.resolve({ ...principal, ...scopesOf(principal, demoted) }),
       sockets,
     },
-    login: (username, password) => {
+    login: ({ username, password }) => {
       if (password !== 'right') return Promise.reject(new AppError('invalid_credentials'));
       return Promise.resolve({ principal: read(chatToken({ id: `00000000-${username}`, name: username })) });
     },

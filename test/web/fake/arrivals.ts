@@ -40,7 +40,7 @@ export function invitationRoutes(people: People, post: Post, url: () => string):
     },
     'POST /api/invitations/look': (exchange) => {
       const { email, role } = requireOpen(exchange);
-      return { email, role, tenant: 'default' };
+      return { email, role, tenant: 'default', tenant_id: 1 };
     },
     'POST /api/invitations/accept': (exchange) => {
       const invitation = requireOpen(exchange);
