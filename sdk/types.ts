@@ -231,25 +231,14 @@ export interface SessionOptions {
   now?: () => number;
 }
 
-/** Signs that it is this client, to this gateway (RFC 7523); `now` in epoch ms. `privateKeyJwt` (sdk/private-key.ts) makes one. */
-export type ClientAssertion = (about: { clientId: string; audience: string; now: number }) => Promise<string>;
-
-/** What a machine proves itself with, as its client is registered. */
-export type ClientCredential =
-  | { clientSecret: string }
-  | {
-      clientAssertion: ClientAssertion;
-      /** Whom assertions are for: the gateway's PUBLIC_URL, where it is reached by another address. */
-      audience?: string;
-    };
-
-export type MachineSessionOptions = ClientCredential & {
+export interface MachineSessionOptions {
   baseUrl: string;
   clientId: string;
+  clientSecret: string;
   scope?: string;
   fetch?: Fetch;
   now?: () => number;
-};
+}
 
 export interface MachineSession extends TokenSource {
   request<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;
