@@ -29,6 +29,7 @@ import { createDoor } from './sockets/door.ts';
 import { drain } from './sockets/drain.ts';
 import type { Served } from './sockets/drain.ts';
 import { watchStalls } from './sockets/stall-watch.ts';
+import { startStatistics } from './statistics.ts';
 import { createSync } from './sync/sync.ts';
 import type { Sync, SyncDeps } from './sync/sync.ts';
 
@@ -156,6 +157,8 @@ async function openStores(options: AppOptions, stops: Stops): Promise<{ db: Data
   progress('bringing the schema up to date');
   const db = await openDatabase({ url });
   stops.push(() => db.close());
+  const statistics = startStatistics({ db, log });
+  stops.push(() => statistics.close());
   signal?.throwIfAborted();
   const bus = await startHints({ databaseUrl: url, redisUrl: config.REDIS_URL, log });
   stops.push(() => bus.close());
