@@ -6,7 +6,7 @@ import type { ClientKeys } from './client-keys.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { createAddressCheck } from './ip-allow-list.ts';
 import { findTenantOf, sameDigest, sha256 } from './opaque.ts';
-import { mint, openSession } from './sessions.ts';
+import { mint, prepareSession } from './sessions.ts';
 import type { TokenSet } from './sessions.ts';
 
 /** How a client says who it is, and what it proves it with. */
@@ -108,7 +108,10 @@ function isRegistered(row: ClientRow, method: AuthMethod): boolean {
   return row.auth_method === null ? method !== 'private_key_jwt' : row.auth_method === method;
 }
 
-/** The client_credentials grant (RFC 6749 section 4.4). `scope` must lie within what was registered; throws `forbidden`. */
+/**
+ * The client_credentials grant (RFC 6749 section 4.4). `scope` must lie within what was registered; throws `forbidden`;
+ * `invalid_credentials` when the client was disabled meanwhile.
+ */
 export async function grantClientCredentials(
   core: IdentityCore,
   client: AuthenticatedClient,
@@ -116,27 +119,40 @@ export async function grantClientCredentials(
   caller: Caller,
 ): Promise<TokenSet> {
   if (scope?.some((name) => !client.scopes.includes(name)) === true) throw new AppError('forbidden');
-  // one statement, which is its own transaction: session, refresh token and audit row are there together, or none of them
-  const opened = await openSession(core, core.db.sql, {
-    tenantId: client.tenantId,
+  const { tenantId, id, clientId } = client;
+  await core.addressRules.requireAllowed(tenantId, caller);
+  const session = prepareSession(core, client);
+  const request = {
+    tenantId,
     kind: 'client',
-    id: client.id,
-    clientId: client.clientId,
+    id,
+    clientId,
     scopes: scope ?? null,
     amr: [],
     dpopJkt,
     caller,
-    audit: (sessionId) => ({
-      tenantId: client.tenantId,
-      action: 'oauth.token',
-      principal: `client:${client.id}`,
-      success: true,
-      ip: caller.ip,
-      requestId: caller.requestId,
-      details: { session: sessionId, ...(scope === undefined ? {} : { scope }) },
-    }),
-  });
-  return mint(core, opened);
+  } as const;
+  const event = {
+    tenantId,
+    action: 'oauth.token',
+    principal: `client:${id}`,
+    success: true,
+    ip: caller.ip,
+    requestId: caller.requestId,
+    details: { session: session.sessionId, ...(scope === undefined ? {} : { scope }) },
+  };
+  if (!(await core.clientSessions.submit({ request, session, event }, 1)))
+    throw new AppError('invalid_credentials');
+  const scopes = new Set(client.scopes.filter((name) => scope === undefined || scope.includes(name)));
+  const state = {
+    id,
+    clientId,
+    scopes,
+    roles: ['service'],
+    expiresAt: session.expiresAt,
+    dpopJkt: dpopJkt ?? null,
+  };
+  return mint(core, session, { state });
 }
 
 async function auditRefusal(

@@ -7,6 +7,7 @@ import type { TokenScheme } from './access-token.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { AddressRules } from './address-rules.ts';
 import type { ApiKeyStates } from './api-key-states.ts';
+import type { ClientSessions } from './client-sessions.ts';
 import type { Clock } from './clock.ts';
 import type { GuessLimits } from './guess-limits.ts';
 import type { KeyRing } from './key-ring.ts';
@@ -34,6 +35,7 @@ export interface IdentityCore {
   box: SecretBox;
   keys: KeyRing;
   states: SessionStates;
+  clientSessions: ClientSessions;
   apiKeys: ApiKeyStates;
   revocations: Revocations;
   passwords: PasswordHasher;

@@ -20,6 +20,7 @@ import type { AdminKey } from './admin-key.ts';
 import { createAddressRules } from './address-rules.ts';
 import { createApiKeyCheck } from './api-key-check.ts';
 import { createApiKeyStates } from './api-key-states.ts';
+import { createClientSessions } from './client-sessions.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
@@ -126,28 +127,26 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
   const adminKey = await openAdminKey(config);
   const passwords = await createPasswordHasher();
   const keys = await openKeyRing({ db, box, clock, tokenLife, checksOnly: !servesIdentity(config) });
-  const { states, apiKeys, addressRules } = createStates({ db, log, clock });
-  const watched = { db, hints, log, states, apiKeys, addressRules, keys, clock, tokenLife, onDisconnect };
+  const stored = createStates({ db, log, clock });
+  const watched = { ...stored, db, hints, log, keys, clock, tokenLife, onDisconnect };
   const revocations = startRevocations(watched);
   const { mailer, jobs, maintenance } = startWork({ ...options, clock, box, keys }, () => core);
   const limits = createLimits({ db, redisUrl: config.REDIS_URL, box, log });
   const guesses = createGuessLimits(config, limits);
   const core: IdentityCore = {
     ...options,
+    ...stored,
     baseUrl,
     tokens: createTokenScheme({ keys, config }),
     clock,
     box,
     keys,
-    states,
-    apiKeys,
     revocations,
     passwords,
     limits,
     guesses,
     suspicion: createSuspicion(config, limits, guesses),
     proofs: createProofOfWork({ sql: db.sql, box, clock, config }),
-    addressRules,
     jobs,
   };
   const authentication = createPrincipals(core, adminKey);
@@ -198,10 +197,11 @@ function startWork(
 /** What the database says, remembered for some seconds. */
 function createStates(
   deps: Pick<IdentityCore, 'db' | 'log' | 'clock'>,
-): Pick<IdentityCore, 'states' | 'apiKeys' | 'addressRules'> {
+): Pick<IdentityCore, 'states' | 'apiKeys' | 'addressRules' | 'clientSessions'> {
   const { db, clock } = deps;
   return {
     states: createSessionStates(db.sql, clock),
+    clientSessions: createClientSessions(db.sql),
     apiKeys: createApiKeyStates(db.sql, clock),
     addressRules: createAddressRules(deps),
   };

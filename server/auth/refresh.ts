@@ -40,7 +40,7 @@ export async function refresh(core: IdentityCore, request: RefreshRequest): Prom
     core.revocations.announceRevoked(tenantId, outcome.revoked);
     throw outcome.refusal;
   }
-  return mint(core, outcome, request.scope);
+  return mint(core, outcome, { scope: request.scope });
 }
 
 interface TokenRow {

@@ -6,7 +6,7 @@ import { isUnavailable } from '../db.ts';
 import type { Collections } from './collections.ts';
 import { writeGroup } from './commit.ts';
 import type { CommittedGroup } from './commit.ts';
-import { GroupQueue } from './group-queue.ts';
+import { GroupQueue } from '../group-queue.ts';
 import { judgeGroup } from './judge.ts';
 import type { Judgement } from './judge.ts';
 import { clientKey, findStored, loadClients, loadRecords, lockCounters, TooMuchAtOnce } from './load.ts';

@@ -6,7 +6,7 @@ import { createCollections } from '../../server/sync/collections.ts';
 import { formatCursor, formatPage, parseCursor, parsePage } from '../../server/sync/cursor.ts';
 import { decideBatch } from '../../server/sync/decide.ts';
 import { createGate } from '../../server/sync/gate.ts';
-import { GroupQueue } from '../../server/sync/group-queue.ts';
+import { GroupQueue } from '../../server/group-queue.ts';
 import { keyOf, pendingPlace, WorkingSet } from '../../server/sync/working-set.ts';
 import type { WorkingRecord } from '../../server/sync/working-set.ts';
 import { toPrincipal, tokenFor } from '../support/sync-gateway.ts';

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { AppError } from '../../protocol/errors.ts';
+import { AppError } from '../protocol/errors.ts';
 
 /** Bounds of one queue (DESIGN 5.2): a group, and what may wait behind it. */
 const GROUP_ITEMS = 200;
