@@ -1,4 +1,3 @@
-import { LIMITS } from '../../protocol/limits.ts';
 import { createPrincipalIndex } from './principal-index.ts';
 
 /** One open socket, as the registry knows it. */
@@ -8,9 +7,7 @@ export interface LiveSocket {
   principalKey: string;
   tenantId: number;
   /** Tells the client and disconnects it. Called at most once. */
-  close(code: 'revoked' | 'token_expired'): void;
-  /** Epoch milliseconds at which its token expires; asked again each second, so an `auth:refresh` counts at once. */
-  expiresAt?(): number;
+  close(code: 'revoked'): void;
   /** The principal's rights have changed: they are to be read again (S58). */
   changed?(): void;
 }
@@ -33,8 +30,6 @@ export interface SocketRegistry extends LiveSockets {
   principalChanged(tenantId: number, principalKey: string): void;
   /** What counts for every principal of a tenant has changed. */
   tenantChanged(tenantId: number): void;
-  /** Closes those whose token expired longer ago than the grace. */
-  closeExpired(now: number): void;
 }
 
 export function createSocketRegistry(isRevoked: (sessionId: string) => boolean): SocketRegistry {
@@ -49,10 +44,9 @@ export function createSocketRegistry(isRevoked: (sessionId: string) => boolean):
     if (sockets.size === 0) bySession.delete(socket.sessionId);
     return true;
   };
-  const close = (socket: LiveSocket, code: 'revoked' | 'token_expired'): void => {
-    if (remove(socket)) socket.close(code);
+  const close = (socket: LiveSocket): void => {
+    if (remove(socket)) socket.close('revoked');
   };
-  const all = (): LiveSocket[] => [...bySession.values()].flatMap((sockets) => [...sockets]);
   return {
     get size() {
       return size;
@@ -62,24 +56,21 @@ export function createSocketRegistry(isRevoked: (sessionId: string) => boolean):
       bySession.set(socket.sessionId, sockets.add(socket));
       byPrincipal.add(socket.tenantId, socket.principalKey, socket);
       size += 1;
-      if (isRevoked(socket.sessionId)) close(socket, 'revoked');
+      if (isRevoked(socket.sessionId)) close(socket);
       return () => void remove(socket);
     },
     countOf: (sessionId) => bySession.get(sessionId)?.size ?? 0,
     closeSession(sessionId) {
       const sockets = [...(bySession.get(sessionId) ?? [])];
-      for (const socket of sockets) close(socket, 'revoked');
+      for (const socket of sockets) close(socket);
       return sockets.length;
     },
     principalChanged: (tenantId, key) =>
       byPrincipal.of(tenantId, key).forEach((socket) => socket.changed?.()),
     tenantChanged: (tenantId) =>
-      all()
+      [...bySession.values()]
+        .flatMap((sockets) => [...sockets])
         .filter((socket) => socket.tenantId === tenantId)
         .forEach((socket) => socket.changed?.()),
-    closeExpired: (now) =>
-      all()
-        .filter((socket) => (socket.expiresAt?.() ?? Infinity) + LIMITS.expiryGraceSeconds * 1_000 <= now)
-        .forEach((socket) => close(socket, 'token_expired')),
   };
 }

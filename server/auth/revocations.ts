@@ -50,6 +50,7 @@ export interface Revocations {
 }
 
 const POLL_MS = 1_000;
+const SWEEP_MS = 60_000;
 /** A look goes back this far, so that a slow transaction whose time stamp is older than its commit is not missed. */
 const OVERLAP_SECONDS = 15;
 /** Pieces of news in one turn of the event loop. */
@@ -109,7 +110,7 @@ export interface RevocationDeps {
 
 /** Starts hearing and polling. Close with `close()`. */
 export function startRevocations(deps: RevocationDeps): Revocations {
-  const { db, hints, log, clock } = deps;
+  const { db, hints, log } = deps;
   const effects = createEffects(deps);
   const { sockets } = effects;
   const news = createNews(db.sql);
@@ -119,8 +120,6 @@ export function startRevocations(deps: RevocationDeps): Revocations {
       else if (item.kind === 'addresses') effects.addresses(item.tenant_id);
       else effects.changed(item.tenant_id, `${item.kind}:${item.id}`);
     });
-    sockets.closeExpired(clock());
-    effects.sweep();
   };
   const stopHearing = hints.subscribe('revoked', (body) => {
     const [kind, tenantId, id] = body.split(' ');
@@ -130,6 +129,7 @@ export function startRevocations(deps: RevocationDeps): Revocations {
     if (kind === 'keys') void deps.keys.reload().catch((error: unknown) => warn(log, error));
   });
   const timer = startPolling(poll, log);
+  const sweeping = setInterval(() => effects.sweep(), SWEEP_MS);
   const announceChanged = (tenantId: number, key: string): void => {
     effects.changed(tenantId, key);
     hints.publish('revoked', `principal ${tenantId} ${key}`);
@@ -154,6 +154,7 @@ export function startRevocations(deps: RevocationDeps): Revocations {
     poll,
     close() {
       timer.stop();
+      clearInterval(sweeping);
       stopHearing();
     },
   };

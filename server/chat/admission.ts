@@ -148,7 +148,6 @@ function register(connection: Connection, { rights }: Admitted): () => void {
     sessionId: principal.sessionId,
     principalKey: principalKey(principal),
     tenantId: principal.tenantId,
-    expiresAt: () => rights.principal.expiresAt,
     close: (code) => closeWith(connection, new AppError(code)),
     changed: () => rights.changed(),
   });

@@ -83,19 +83,28 @@ export function watchExpiry(
   expiresAt: number,
   on: { expiring: (at: string) => void; expired: () => void },
 ): { extend(expiresAt: number): void; stop(): void } {
-  let timers: NodeJS.Timeout[] = [];
-  const after = (ms: number, run: () => void): void => {
-    timers.push(setTimeout(run, Math.min(Math.max(ms, 0), MAX_TIMER_MS)));
-  };
+  let alarms: (() => void)[] = [];
+  const stop = (): void => alarms.forEach((turnOff) => turnOff());
   const extend = (until: number): void => {
-    timers.forEach(clearTimeout);
-    timers = [];
+    stop();
     const left = until - Date.now();
-    after(left - Math.min(WARN_BEFORE_MS, Math.max(left / 2, 0)), () =>
-      on.expiring(new Date(until).toISOString()),
-    );
-    after(left + LIMITS.expiryGraceSeconds * 1_000, on.expired);
+    const warning = until - Math.min(WARN_BEFORE_MS, Math.max(left / 2, 0));
+    alarms = [
+      setAlarm(warning, () => on.expiring(new Date(until).toISOString())),
+      setAlarm(until + LIMITS.expiryGraceSeconds * 1_000, on.expired),
+    ];
   };
   extend(expiresAt);
-  return { extend, stop: () => timers.forEach(clearTimeout) };
+  return { extend, stop };
+}
+
+/** Rings at a time, however far away. Returns how to turn it off. */
+function setAlarm(at: number, ring: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const wait = (): void => {
+    const left = at - Date.now();
+    timer = left > MAX_TIMER_MS ? setTimeout(wait, MAX_TIMER_MS) : setTimeout(ring, Math.max(left, 0));
+  };
+  wait();
+  return () => clearTimeout(timer);
 }

@@ -208,7 +208,6 @@ export function register(connection: Connection): void {
     principalKey: principalKey(principal),
     tenantId: principal.tenantId,
     close: (code) => closeWith(connection, new AppError(code)),
-    expiresAt: () => rights.principal.expiresAt,
     changed: () => rights.changed(),
   });
 }

@@ -190,28 +190,6 @@ describe('sessions and refresh', () => {
     expect([closed, gateway.identity.sockets.size]).to.deep.equal([['revoked'], 0]);
   });
 
-  it('[S55] a socket is closed 30 s after its token expired, and not when it was refreshed', async () => {
-    const closed: string[] = [];
-    const entry = { sessionId: 's', tenantId: 1, principalKey: 'user:x' };
-    const soon = gateway.clock() + 1_000;
-    gateway.identity.sockets.register({
-      ...entry,
-      expiresAt: () => soon,
-      close: (code) => void closed.push(code),
-    });
-    gateway.identity.sockets.register({
-      ...entry,
-      expiresAt: () => soon + 900_000,
-      close: () => void closed.push('!'),
-    });
-    gateway.clock.advance(30_000);
-    await gateway.identity.core.revocations.poll();
-    const before = [...closed];
-    gateway.clock.advance(1_500);
-    await gateway.identity.core.revocations.poll();
-    expect([before, closed]).to.deep.equal([[], ['token_expired']]);
-  });
-
   it('[S58] a demotion takes effect at the next event of an open socket, and the socket is told', async () => {
     const { access } = await logIn(gateway, person.username);
     const principal = await gateway.identity.authenticate(access);

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { mock } from 'node:test';
 import { expect } from 'chai';
 import type { HelloAck } from '../../protocol/sync.ts';
 import { createSocketRegistry } from '../../server/auth/live-sockets.ts';
 import type { Principal } from '../../server/auth/principal.ts';
+import { watchExpiry } from '../../server/sockets/guards.ts';
 import { connectWire, startSyncGateway, tokenFor, toPrincipal, until } from '../support/sync-gateway.ts';
 import type { WireClient } from '../support/sync-gateway.ts';
 import { applied, asset, patch, refusalOf, stock, useGateway, verdictOf } from './setup.ts';
@@ -212,6 +214,26 @@ describe('sync: authentication on the socket', () => {
     await until('the warning', () => warned.length > 0);
     expect(warned[0]).to.deep.equal(['auth:expiring', undefined]);
   });
+
+  for (const days of [1, 60, 400])
+    it(`[A3] [S55] a token of ${days} days: warned a minute before its end, out 30 s after it, and not before`, () => {
+      mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+      try {
+        const said: [string, number][] = [];
+        const ends = days * 86_400_000;
+        const say = (word: string) => (): void => void said.push([word, Date.now() - ends]);
+        const watch = watchExpiry(1_000, { expiring: say('expiring'), expired: say('expired') });
+        watch.extend(ends);
+        for (let day = 1; day < days; day += 1) mock.timers.tick(86_400_000);
+        for (let half = 0; half <= 2_880; half += 1) mock.timers.tick(30_000);
+        expect(said).to.deep.equal([
+          ['expiring', -60_000],
+          ['expired', 30_000],
+        ]);
+      } finally {
+        mock.timers.reset();
+      }
+    });
 
   it('[A4] [I5] a revoked session: auth:revoked, disconnected, nothing delivered after', async () => {
     const [a, b] = [await suite.client({ token: tokenFor({ session: 's1' }) }), await suite.greeted()];
