@@ -34,13 +34,15 @@ interface OpenInvitation {
   tenant: string;
 }
 
-/** What an invitation is to. Throws `invalid_invitation`. */
+/** What an invitation is to. Throws `invalid_invitation`, `address_refused`. */
 export async function lookAtInvitation(
   core: IdentityCore,
   token: string,
+  caller: Caller,
 ): Promise<{ email: string; role: string; tenant: string; tenantId: number }> {
   const found = await findOpen(core, token);
   if (found === undefined) throw new AppError('invalid_invitation');
+  await core.addressRules.requireAllowed(found.tenantId, caller);
   const { email, role, tenant } = found.invitation;
   return { email, role, tenant, tenantId: found.tenantId };
 }
@@ -48,7 +50,7 @@ export async function lookAtInvitation(
 /**
  * Makes the account. Of parallel acceptances one wins; a username that is taken leaves the invitation open. An invitation is
  * worth no more than whoever made it may still give. Throws `invalid_invitation`, `username_taken`, `password_refused`,
- * `invalid_request`, `busy`. Returns the new account's id, and where it lives.
+ * `invalid_request`, `busy`, `address_refused`. Returns the new account's id, and where it lives.
  */
 export async function acceptInvitation(
   core: IdentityCore,
@@ -61,6 +63,7 @@ export async function acceptInvitation(
     throw new AppError('invalid_invitation');
   }
   const { tenantId, invitation } = found;
+  await core.addressRules.requireAllowed(tenantId, caller);
   const { email } = invitation;
   const names = [acceptance.username, email, email.slice(0, email.lastIndexOf('@'))];
   requireAcceptablePassword(acceptance.password, names);

@@ -48,7 +48,7 @@ export function invitationRoutes(deps: { identity: Identity; limits: RateLimits 
     limits.anonymous,
     withBody(look, async (ctx, input) => {
       ctx.set('Cache-Control', 'no-store');
-      const { tenantId, ...shown } = await lookAtInvitation(core, input.token);
+      const { tenantId, ...shown } = await lookAtInvitation(core, input.token, callerOf(ctx));
       ctx.body = { success: true, ...shown, tenant_id: tenantId };
     }),
   );

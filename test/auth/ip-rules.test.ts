@@ -4,7 +4,15 @@ import { createLocalHints } from '../../server/hints.ts';
 import type { Hints } from '../../server/hints.ts';
 import { openTestDatabase } from '../support/database.ts';
 import { until } from '../support/sync-gateway.ts';
-import { auditRows, call, clientTokens, createClient, createPerson, logIn } from './support/client.ts';
+import {
+  auditRows,
+  call,
+  clientTokens,
+  createClient,
+  createPerson,
+  logIn,
+  mailsTo,
+} from './support/client.ts';
 import type { Answer, Call } from './support/client.ts';
 import { ADMIN_KEY, PASSWORD, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
@@ -60,6 +68,22 @@ describe('addresses that a tenant lets in', () => {
     expect((await from(HOME, '/auth/me', { bearer: access })).status).to.equal(200);
     // the refused refresh used nothing up
     expect((await from(HOME, '/auth/refresh', { json: { refresh_token: refresh } })).status).to.equal(200);
+  });
+
+  it('[S47] an invitation is neither looked at nor accepted from where the tenant lets nobody in', async () => {
+    const invited = { json: { email: 'new@example.com' }, key: ADMIN_KEY };
+    await from(HOME, '/api/v1/admin/invitations', invited);
+    const [mail] = await mailsTo(gateway, 'new@example.com');
+    const token = /\/invite#(\S+)/.exec(mail!.text)![1];
+    await add('203.0.113.0/24', 'deny');
+    const accept = { json: { token, username: 'newcomer', password: PASSWORD } };
+    const refusals = [
+      await from(OFFICE, '/api/invitations/look', { json: { token } }),
+      await from(OFFICE, '/api/invitations/accept', accept),
+    ];
+    expect(refusals.map(codeOf)).to.deep.equal([REFUSED, REFUSED]);
+    expect(refusals.map(({ text }) => text.includes('new@example.com'))).to.deep.equal([false, false]);
+    expect((await from(HOME, '/api/invitations/accept', accept)).status).to.equal(201);
   });
 
   it('[S47] neither a forged header nor IPv4 mapped into IPv6 is a way around it', async () => {
