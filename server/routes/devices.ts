@@ -130,7 +130,8 @@ function addOwn(router: Router, deps: DeviceDeps): void {
       answer(ctx, 'The device is updated.', toOwnWire(core, view));
     }),
   );
-  router.delete('/auth/device/revoke', deps.limits.strict, ...device, async (ctx) => {
+  // counted for devices alone: whoever proves nothing uses up nobody's acts (S53)
+  router.delete('/auth/device/revoke', ...device, deps.limits.strict, async (ctx) => {
     const principal = principalOf(ctx);
     const { tenantId, id } = principal;
     const cause = { reason: 'revoked_by_owner', by: principalKey(principal), caller: callerOf(ctx) };

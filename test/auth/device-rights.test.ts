@@ -103,6 +103,15 @@ describe('what anonymous devices may do, and how often', () => {
     expect(await tries(['a', 'b', 'c', device.refresh])).to.deep.equal([401, 401, 401, 429]);
   });
 
+  it('[S53] who has not proved to be a device uses up no strict act of the others at that address', async () => {
+    await start({ env: { STRICT_LIMIT: '' } });
+    const { access: bearer } = await registered();
+    const strangers = [];
+    for (let i = 0; i < 4; i += 1) strangers.push((await auth('device/revoke', { method: 'DELETE' })).status);
+    const own = await auth('device/revoke', { method: 'DELETE', bearer });
+    expect([strangers, own.status]).to.deep.equal([[401, 401, 401, 401], 200]);
+  });
+
   it('strict acts are 3 in 5 minutes, and a device’s requests have the general limit', async () => {
     await start({ env: { STRICT_LIMIT: '', RATE_LIMIT_MAX_REQUESTS: '4' } });
     const devices = [await registered(), await registered(), await registered(), await registered()];
