@@ -64,7 +64,14 @@ export function createHttp(deps: HttpDeps): {
     helmet({ contentSecurityPolicy: { directives: PAGE_POLICY }, strictTransportSecurity: httpsOnly(deps) }),
   );
   app.use(problemDetails(deps.log));
-  app.use(cors({ origin: (ctx) => allowedOrigin(deps, ctx.get('Origin')), credentials: true, maxAge: 600 }));
+  app.use(
+    cors({
+      origin: (ctx) => allowedOrigin(deps, ctx.get('Origin')),
+      credentials: true,
+      maxAge: 600,
+      exposeHeaders: FOR_EVERY_CLIENT,
+    }),
+  );
   const isHome = servesIdentity(deps.config);
   // the page talks to its own origin, and begins with a login
   if (isHome) app.use(servePage());
@@ -106,6 +113,17 @@ export function createHttp(deps: HttpDeps): {
   const callback = app.callback();
   return { handle: (request, response) => void callback(request, response) };
 }
+
+/** What a client goes by beside the body; a page of another origin sees no other header. */
+const FOR_EVERY_CLIENT = [
+  'Retry-After',
+  'X-RateLimit-Limit',
+  'X-RateLimit-Remaining',
+  'X-RateLimit-Reset',
+  'X-Request-Id',
+  'DPoP-Nonce',
+  'WWW-Authenticate',
+];
 
 const WITH_BODY = ['POST', 'PUT', 'PATCH', 'DELETE'];
 

@@ -1,9 +1,16 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Context } from 'koa';
+import { createApp } from '../../server/app.ts';
+import type { App } from '../../server/app.ts';
 import type { Identity } from '../../server/auth/identity.ts';
 import { parseConfig } from '../../server/config.ts';
+import { createLogger } from '../../server/log.ts';
 import { createOriginCheck } from '../../server/origins.ts';
 import { isWebRequest } from '../../server/routes/web-session.ts';
+import { createDatabase } from '../support/database.ts';
 
 const HERE = ['http://localhost:8300', 'http://127.0.0.1:8300', 'http://[::1]:8300'];
 
@@ -62,5 +69,46 @@ describe('origins of pages', () => {
 
   it('[S60] a request without an origin comes from no browser: bearer tokens may, the cookie may not', () => {
     expect(answers('http://127.0.0.1:8300', undefined)).to.deep.equal([true, false]);
+  });
+});
+
+describe('a page of another origin', () => {
+  let app: App;
+  let dataDir: string;
+  before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'sluice-cors-'));
+    const config = parseConfig({
+      ...{ DATABASE_URL: await createDatabase(), DATA_DIR: dataDir, PORT: '0' },
+      ...{ CORS_ORIGINS: 'https://shop.example.com', RATE_LIMIT_MAX_REQUESTS: '1' },
+    });
+    app = await createApp({ config, log: createLogger('silent') });
+  });
+  after(async () => {
+    await app.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+  const login = (origin: string): Promise<Response> =>
+    fetch(`${app.url}/api/login`, {
+      method: 'POST',
+      headers: { origin, 'content-type': 'application/json' },
+      body: JSON.stringify({ username: 'ana', password: 'wrong password' }),
+    });
+  const exposed = ({ headers }: Response): string[] =>
+    (headers.get('access-control-expose-headers') ?? '').split(',').filter(Boolean);
+
+  it('[S59] may read what every client must: how long to wait, what is left, the request, the challenge', async () => {
+    const answers = [await login('https://shop.example.com'), await login('https://shop.example.com')];
+    expect(answers.map(({ status }) => status)).to.deep.equal([401, 429]);
+    expect(answers[1]!.headers.has('retry-after')).to.equal(true);
+    for (const answer of answers)
+      expect(exposed(answer)).to.have.members([
+        ...['Retry-After', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'],
+        ...['X-Request-Id', 'DPoP-Nonce', 'WWW-Authenticate'],
+      ]);
+  });
+
+  it('[S59] reads nothing when it is not of CORS_ORIGINS', async () => {
+    const { headers } = await login('https://evil.example');
+    expect(headers.get('access-control-allow-origin')).to.equal(null);
   });
 });
