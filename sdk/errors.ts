@@ -8,6 +8,7 @@ export type SluiceErrorCode =
   | 'store_in_use'
   | 'cursor_mismatch'
   | 'quarantined'
+  | 'invalid_key'
   | 'timeout'
   | 'disconnected'
   | 'protocol'

@@ -231,14 +231,31 @@ export interface SessionOptions {
   now?: () => number;
 }
 
-export interface MachineSessionOptions {
+/** Signs that it is this client, to this gateway (RFC 7523); `now` in epoch ms. `privateKeyJwt` (sdk/private-key.ts) makes one. */
+export type ClientAssertion = (about: { clientId: string; audience: string; now: number }) => Promise<string>;
+
+export interface SecretCredential {
+  clientSecret: string;
+}
+
+export interface KeyCredential {
+  clientAssertion: ClientAssertion;
+  /** Whom assertions are for: the gateway's PUBLIC_URL, where it is reached by another address. */
+  audience?: string;
+}
+
+/** What a machine proves itself with, as its client is registered. */
+export type ClientCredential = SecretCredential | KeyCredential;
+
+export interface MachineOptions {
   baseUrl: string;
   clientId: string;
-  clientSecret: string;
   scope?: string;
   fetch?: Fetch;
   now?: () => number;
 }
+
+export type MachineSessionOptions = MachineOptions & ClientCredential;
 
 export interface MachineSession extends TokenSource {
   request<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;

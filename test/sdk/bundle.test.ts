@@ -33,7 +33,7 @@ describe('sdk in a browser', () => {
     expect(gzipSync(code).length).to.be.below(80 * 1024);
   });
 
-  it('only connection.ts knows Socket.IO, and only the file store knows Node', () => {
+  it('only connection.ts knows Socket.IO, and only the file store and private keys know Node', () => {
     const using = (pattern: RegExp): string[] =>
       readdirSync(SDK).filter((name) => pattern.test(readFileSync(join(SDK, name), 'utf8')));
     expect(using(/from 'socket\.io/)).to.deep.equal(['connection.ts']);
@@ -42,6 +42,7 @@ describe('sdk in a browser', () => {
       'file-origin.ts',
       'file-store.ts',
       'file-tables.ts',
+      'private-key.ts',
     ]);
   });
 });
