@@ -79,13 +79,23 @@ async function poll(core: IdentityCore, deviceCode: string): Promise<DeviceRefus
   return row.state === 'pending' ? 'authorization_pending' : undefined;
 }
 
-/** One statement uses the approval up; it counts only as long as the session it was given in (S50). */
+/**
+ * Whoever ends all of a person's sessions locks the person first (see `endSessions`): either they see the session that is opened here,
+ * or the approving one is seen to have ended (S21, S50). Two statements, for the second has to see what the first waited for.
+ */
+const HOLD_APPROVER = `
+  SELECT 1 FROM users
+  WHERE (tenant_id, id) = (SELECT tenant_id, decided_by FROM device_codes WHERE tenant_id = $1 AND hash = $2) FOR SHARE`;
+const HOLD_APPROVAL = `
+  SELECT 1 FROM sessions
+  WHERE (tenant_id, id) = (SELECT tenant_id, decided_in FROM device_codes WHERE tenant_id = $1 AND hash = $2)
+    AND revoked_at IS NULL FOR SHARE`;
+
+/** One statement uses the approval up (S50). */
 const REDEEM = `
-  UPDATE device_codes d SET state = 'redeemed'
-  FROM sessions s
-  WHERE d.tenant_id = $1 AND d.hash = $2 AND d.state = 'approved' AND d.expires_at > $3
-    AND s.tenant_id = d.tenant_id AND s.id = d.decided_in AND s.revoked_at IS NULL
-  RETURNING d.decided_by, d.granted`;
+  UPDATE device_codes SET state = 'redeemed'
+  WHERE tenant_id = $1 AND hash = $2 AND state = 'approved' AND expires_at > $3
+  RETURNING decided_by, granted`;
 
 /**
  * Opens the session. Nobody has proved here who they are: what needs a fresh proof of that (requireFresh) is out of its reach
@@ -97,10 +107,12 @@ async function redeem(
   caller: Caller,
 ): Promise<OpenedSession | undefined> {
   const { tenantId, clientId } = TERMINAL;
+  const code = [tenantId, sha256(deviceCode)];
   return core.db.transaction(async ({ sql }) => {
+    await sql(HOLD_APPROVER, code);
+    if ((await sql(HOLD_APPROVAL, code)).length === 0) return undefined;
     const [row] = await sql<{ decided_by: string; granted: string[] }>(REDEEM, [
-      tenantId,
-      sha256(deviceCode),
+      ...code,
       new Date(core.clock()),
     ]);
     if (row === undefined) return undefined;

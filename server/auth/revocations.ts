@@ -61,10 +61,11 @@ export const CURRENT_XID = 'pg_current_xact_id()::text::bigint';
 
 /**
  * Ends sessions inside the caller's transaction, with an audit row of their own. Returns the session ids, to be announced
- * after the commit. Already ended sessions are left alone.
+ * after the commit. Already ended sessions are left alone, and a single one that has ended leaves no row.
  */
 export async function revokeSessions(sql: Sql, target: RevokeTarget, cause: RevokeCause): Promise<string[]> {
   const ended = await endSessions(sql, target, cause.reason);
+  if (target.kind === 'session' && ended.length === 0) return ended;
   await appendAudit(sql, {
     tenantId: target.tenantId,
     action: 'session.revoked',
@@ -77,8 +78,16 @@ export async function revokeSessions(sql: Sql, target: RevokeTarget, cause: Revo
   return ended;
 }
 
-/** The same for an event whose own audit row says it already, such as a logout. */
+/**
+ * The same for an event whose own audit row says it already, such as a logout. A person is locked before their sessions: what opens
+ * one for an older one's sake, such as a terminal's, is seen here, or sees that the older one has ended.
+ */
 export async function endSessions(sql: Sql, target: RevokeTarget, reason: string): Promise<string[]> {
+  if (target.kind === 'user')
+    await sql('SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE', [
+      target.tenantId,
+      target.id,
+    ]);
   const which = target.kind === 'session' ? 'id = $3' : 'principal_kind = $5 AND principal_id = $3';
   const rows = await sql<{ id: string }>(
     `UPDATE sessions SET revoked_at = clock_timestamp(), revoked_reason = $2, revoked_xid = ${CURRENT_XID}

@@ -1,12 +1,13 @@
 import { expect } from 'chai';
 import { createTerminal, DEVICE_GRANT, TERMINAL, outcomeOf } from './support/terminal.ts';
 import type { TerminalAndPage } from './support/terminal.ts';
-import { auditRows, call, createClient, createPerson, logIn, token } from './support/client.ts';
-import type { Tokens } from './support/client.ts';
+import { auditRows, call, codeFor, createClient, createPerson, logIn, token } from './support/client.ts';
+import type { Answer, Tokens } from './support/client.ts';
 import { startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
 
 const MINUTE = 60_000;
+const EMAIL = 'ana@example.com';
 
 describe('the device flow', () => {
   let gateway: Gateway;
@@ -15,7 +16,7 @@ describe('the device flow', () => {
   beforeEach(async () => {
     gateway = await startGateway();
     terminal = createTerminal(gateway);
-    await createPerson(gateway, { username: 'ana' });
+    await createPerson(gateway, { username: 'ana', email: EMAIL });
     ana = await logIn(gateway, 'ana');
   });
   afterEach(() => gateway.close());
@@ -171,6 +172,42 @@ describe('the device flow', () => {
     const anonymous = await call(gateway, `/api/device/${asked.user}`);
     expect([...answers, anonymous].map(({ status }) => status)).to.deep.equal([403, 403, 401]);
   });
+
+  /** What ends the session an approval was given in. */
+  const ends: Record<string, () => Promise<() => Promise<Answer>>> = {
+    'a password reset': async () => {
+      await call(gateway, '/api/password/forgot', { json: { email: EMAIL } });
+      const json = { email: EMAIL, code: await codeFor(gateway, EMAIL), password: 'an entirely new one 7' };
+      return () => call(gateway, '/api/password/reset', { json });
+    },
+    'logging out everywhere': () =>
+      Promise.resolve(() => call(gateway, '/auth/logout-all', { json: {}, bearer: ana.access })),
+    'ending the other sessions': async () => {
+      const { access: bearer } = await logIn(gateway, 'ana');
+      return () => call(gateway, '/api/sessions/end-others', { json: {}, bearer });
+    },
+  };
+  for (const [what, prepare] of Object.entries(ends)) {
+    it(`[S21] [S50] a terminal that redeems its code during ${what} is left with nothing`, async () => {
+      const end = await prepare();
+      const asked = await terminal.codes();
+      expect((await terminal.decide(asked.user, ana.access)).status).to.equal(200);
+      const running: Promise<Answer>[] = [];
+      await gateway.db.transaction(async ({ sql }) => {
+        // each goes as far as it can
+        await sql('SELECT 1 FROM sessions FOR UPDATE');
+        for (const act of [end, () => terminal.poll(asked)]) {
+          running.push(act());
+          await new Promise((resolve) => setTimeout(resolve, 400));
+        }
+      });
+      const [ended, redeemed] = await Promise.all(running);
+      expect(ended!.status).to.equal(200);
+      expect(outcomeOf(redeemed!)).to.deep.equal([400, 'invalid_grant']);
+      const sql = `SELECT 1 FROM sessions WHERE app = 'sluice-cli' AND revoked_at IS NULL`;
+      expect(await gateway.db.sql(sql)).to.deep.equal([]);
+    });
+  }
 
   it('[S61] each step leaves one audit row', async () => {
     const [asked, refused] = [await terminal.codes(), await terminal.codes()];
