@@ -36,13 +36,11 @@ import { revocationRoutes } from './routes/revocations.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { servePage } from './routes/spa.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
-import type { Sync } from './sync/sync.ts';
 
 export interface HttpDeps {
   config: Config;
   db: Database;
   identity: Identity;
-  sync: Sync;
   metrics: Metrics;
   log: Logger;
   /** Where this process is reached. */
@@ -55,6 +53,8 @@ export interface HttpDeps {
 /** The whole of HTTP on one page: the order of the middleware, then every mount. */
 export function createHttp(deps: HttpDeps): {
   handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** What is mounted, for those who list it. */
+  routers: readonly Router[];
 } {
   const app = new Koa({ proxy: deps.config.TRUST_PROXY, maxIpsCount: 1 });
   app.silent = true;
@@ -87,6 +87,8 @@ export function createHttp(deps: HttpDeps): {
   const limits = createRateLimits(deps.config, deps.identity.core.limits);
   const { identity } = deps;
   const ofIdentity = (): Router[] => [
+    // the first is found soonest, and every agent asks it again and again
+    oauthRoutes({ identity, limits }),
     wellKnownRoutes({ identity }),
     peopleRoutes({ identity, limits }),
     mfaRoutes({ identity, limits }),
@@ -94,7 +96,6 @@ export function createHttp(deps: HttpDeps): {
     accountRoutes({ identity, limits }),
     invitationRoutes({ identity, limits }),
     roleRoutes({ identity, limits }),
-    oauthRoutes({ identity, limits }),
     terminalRoutes({ identity, limits }),
     adminClientRoutes({ identity, limits }),
     adminUserRoutes({ identity, limits }),
@@ -111,7 +112,7 @@ export function createHttp(deps: HttpDeps): {
     app.use(router.routes()).use(router.allowedMethods());
   }
   const callback = app.callback();
-  return { handle: (request, response) => void callback(request, response) };
+  return { handle: (request, response) => void callback(request, response), routers };
 }
 
 /** What a client goes by beside the body; a page of another origin sees no other header. */

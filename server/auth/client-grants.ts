@@ -1,8 +1,11 @@
 import { AppError } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import { prepare } from '../db.ts';
+import type { Sql } from '../db.ts';
+import { GroupQueue } from '../group-queue.ts';
 import { checkAssertion } from './client-assertions.ts';
 import type { ClientKeys } from './client-keys.ts';
+import type { Clock } from './clock.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { createAddressCheck } from './ip-allow-list.ts';
 import { findTenantOf, sameDigest, sha256 } from './opaque.ts';
@@ -27,7 +30,7 @@ export interface AuthenticatedClient {
   dpopBound: boolean;
 }
 
-interface ClientRow {
+export interface ClientRow {
   tenant_id: number;
   id: string;
   scopes: string[];
@@ -41,15 +44,31 @@ interface ClientRow {
 }
 
 const FIND = prepare(
-  'client-by-id',
+  'clients-by-id',
   `
-  SELECT c.tenant_id, c.id, c.scopes, c.ip_allow_list, c.rate_per_minute, c.disabled_at IS NOT NULL AS disabled,
+  SELECT asked.position, c.tenant_id, c.id, c.scopes, c.ip_allow_list, c.rate_per_minute, c.disabled_at IS NOT NULL AS disabled,
          c.auth_method, c.jwks, c.dpop_bound,
          (SELECT array_agg(s.hash) FROM client_secrets s
           WHERE s.tenant_id = c.tenant_id AND s.oauth_client_id = c.id
             AND (s.expires_at IS NULL OR s.expires_at > $3)) AS hashes
-  FROM oauth_clients c WHERE c.tenant_id = $1 AND c.client_id = $2`,
+  FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS asked (tenant_id, client_id, position)
+  JOIN oauth_clients c ON c.tenant_id = asked.tenant_id AND c.client_id = asked.client_id`,
 );
+
+/** Looks up clients that are asked for at the same time together: they share a round trip. */
+export type ClientLookUps = GroupQueue<string, ClientRow | undefined>;
+
+export function createClientLookUps(sql: Sql, clock: Clock): ClientLookUps {
+  return new GroupQueue(async (clientIds) => {
+    const rows = await sql<ClientRow & { position: number }>(FIND, [
+      clientIds.map((clientId) => findTenantOf('slc', clientId) ?? 0),
+      clientIds,
+      new Date(clock()),
+    ]);
+    const found = new Map(rows.map((row) => [row.position, row]));
+    return clientIds.map((_, i) => found.get(i + 1));
+  });
+}
 
 const NOTHING = Buffer.alloc(32);
 
@@ -63,11 +82,7 @@ export async function authenticateClient(
   caller: Caller,
 ): Promise<AuthenticatedClient> {
   const { clientId, method } = credentials;
-  const [row] = await core.db.sql<ClientRow>(FIND, [
-    findTenantOf('slc', clientId) ?? 0,
-    clientId,
-    new Date(core.clock()),
-  ]);
+  const row = await core.clientLookUps.submit(clientId, clientId.length);
   const fault = await findFault(core, row, credentials);
   if (row === undefined || fault !== undefined || row.disabled || !isRegistered(row, method)) {
     await auditRefusal(core, row, { code: 'invalid_credentials', method, fault }, caller);

@@ -7,6 +7,7 @@ import type { TokenScheme } from './access-token.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { AddressRules } from './address-rules.ts';
 import type { ApiKeyStates } from './api-key-states.ts';
+import type { ClientLookUps } from './client-grants.ts';
 import type { ClientSessions } from './client-sessions.ts';
 import type { Clock } from './clock.ts';
 import type { GuessLimits } from './guess-limits.ts';
@@ -35,6 +36,7 @@ export interface IdentityCore {
   box: SecretBox;
   keys: KeyRing;
   states: SessionStates;
+  clientLookUps: ClientLookUps;
   clientSessions: ClientSessions;
   apiKeys: ApiKeyStates;
   revocations: Revocations;

@@ -15,11 +15,12 @@ import type { AccessClaims } from './access-token.ts';
 import { requirePossession } from './possession.ts';
 import type { Presented } from './possession.ts';
 import { MAIL_JOB, RESEND_JOB, resendVerification } from './accounts.ts';
-import { openAdminKey } from './admin-key.ts';
+import { isAdminKey, openAdminKey } from './admin-key.ts';
 import type { AdminKey } from './admin-key.ts';
 import { createAddressRules } from './address-rules.ts';
 import { createApiKeyCheck } from './api-key-check.ts';
 import { createApiKeyStates } from './api-key-states.ts';
+import { createClientLookUps } from './client-grants.ts';
 import { createClientSessions } from './client-sessions.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, IdentityCore } from './core.ts';
@@ -27,6 +28,7 @@ import type { CountListener } from './guess-gate.ts';
 import { createDeviceRequests } from './device-requests.ts';
 import type { DeviceRequests } from './device-requests.ts';
 import { createLimits } from '../limits/limits.ts';
+import { API_KEY_ROLE } from '../limits/role-limits.ts';
 import { createGuessLimits } from './guess-limits.ts';
 import { openKeyRing } from './key-ring.ts';
 import { startKeyWatch } from './key-watch.ts';
@@ -88,11 +90,8 @@ export interface Identity {
    * `unauthenticated`, `not_found`, `revoked`, `token_expired`, `rate_limited`, `unavailable`.
    */
   authenticateKey(key: string, request?: KeyRequest): Promise<Principal>;
-  /**
-   * Requests its administrators allow this principal: an OAuth client a minute, an API key in a window of
-   * RATE_LIMIT_WINDOW_MS; undefined: no limit of its own.
-   */
-  rateOf(principal: Principal): Promise<number | undefined>;
+  /** What limits go by; undefined: the admin key, which has none. */
+  standingOf(principal: Principal): Promise<Standing | undefined>;
   /** A password login for a socket: opens a session, within the limits that HTTP has too. Throws as `POST /api/login`. */
   logIn(credentials: Credentials, caller: Caller): Promise<LoggedIn & { principal: Principal }>;
   sockets: LiveSockets;
@@ -108,6 +107,17 @@ export interface Identity {
   adminKeyFile: string | undefined;
   core: IdentityCore;
   close(): Promise<void>;
+}
+
+/** What the limits of a caller go by. */
+export interface Standing {
+  /** Of API keys, which have no role, `api_key`. */
+  role: string;
+  /**
+   * Requests its administrators allow: an OAuth client a minute, an API key or each person of a tenant's own role in a window of
+   * RATE_LIMIT_WINDOW_MS; undefined: what the role has.
+   */
+  own: number | undefined;
 }
 
 /** A key that came over HTTP, and with what. */
@@ -197,10 +207,11 @@ function startWork(
 /** What the database says, remembered for some seconds. */
 function createStates(
   deps: Pick<IdentityCore, 'db' | 'log' | 'clock'>,
-): Pick<IdentityCore, 'states' | 'apiKeys' | 'addressRules' | 'clientSessions'> {
+): Pick<IdentityCore, 'states' | 'apiKeys' | 'addressRules' | 'clientLookUps' | 'clientSessions'> {
   const { db, clock } = deps;
   return {
     states: createSessionStates(db.sql, clock),
+    clientLookUps: createClientLookUps(db.sql, clock),
     clientSessions: createClientSessions(db.sql),
     apiKeys: createApiKeyStates(db.sql, clock),
     addressRules: createAddressRules(deps),
@@ -227,7 +238,7 @@ function createHandlers(mailer: Mailer, core: () => IdentityCore): Record<string
 function createPrincipals(
   core: IdentityCore,
   adminKey: AdminKey,
-): Pick<Identity, 'authenticate' | 'inspect' | 'authenticateKey' | 'current' | 'rateOf'> {
+): Pick<Identity, 'authenticate' | 'inspect' | 'authenticateKey' | 'current' | 'standingOf'> {
   const sessions = createAuthentication(core);
   const keys = createApiKeyCheck(core);
   return {
@@ -245,8 +256,11 @@ function createPrincipals(
     },
     current: (principal) =>
       principal.kind === 'api_key' ? keys.current(principal) : sessions.current(principal),
-    rateOf: async (principal) =>
-      principal.kind === 'api_key' ? keys.rateOf(principal) : sessions.rateOf(principal),
+    async standingOf(principal) {
+      if (principal.kind !== 'api_key') return sessions.standingOf(principal);
+      if (isAdminKey(principal)) return undefined;
+      return { role: API_KEY_ROLE, own: keys.rateOf(principal) };
+    },
   };
 }
 
@@ -260,7 +274,7 @@ const ANYWHERE = Symbol('no address');
 
 function createAuthentication(
   core: IdentityCore,
-): Pick<Identity, 'authenticate' | 'inspect' | 'current' | 'rateOf'> {
+): Pick<Identity, 'authenticate' | 'inspect' | 'current' | 'standingOf'> {
   const verifier = createTokenVerifier(core);
   // a principal stands for a token and an address: the same token from elsewhere is another one
   const made = new WeakMap<AccessClaims, { state: SessionState; byAddress: Map<unknown, Principal> }>();
@@ -308,9 +322,11 @@ function createAuthentication(
       if (from !== undefined) await core.addressRules.requireAllowed(claims.tid, from);
       return principalFor(origin, await requireState(claims.tid, claims.sid));
     },
-    async rateOf(principal) {
-      if (principal.kind !== 'client') return undefined;
-      return (await core.states.load(principal.tenantId, principal.sessionId))?.ratePerMinute ?? undefined;
+    async standingOf({ kind, tenantId, sessionId }) {
+      const state = await core.states.load(tenantId, sessionId);
+      if (state === undefined) throw new AppError('revoked');
+      const { roles, ratePerMinute, roleRate } = state;
+      return { role: roles[0] ?? 'member', own: (kind === 'client' ? ratePerMinute : roleRate) ?? undefined };
     },
   };
 }
