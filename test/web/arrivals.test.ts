@@ -81,12 +81,26 @@ describe('web: an invitation', function () {
     await guest.page.getByLabel('Username').fill('tefik');
     await guest.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
     await guest.page.getByRole('button', { name: 'Join' }).click();
-    await isIn(guest.page);
+    await guest.page.getByRole('region', { name: 'Invoices', exact: true }).waitFor();
+    expect(guest.page.url()).to.equal(`${gateway.url}/#/invoices`);
     expect(guest.problems).to.deep.equal([]);
 
     const late = await visit();
     await late.page.goto(await gateway.inviteFor('ujku@example.com'));
     await late.page.getByRole('alert').filter({ hasText: 'withdrawn' }).waitFor();
+  });
+
+  it('leads to the login when the account is made and the login is not', async () => {
+    const { page, gateway } = await visit();
+    const json = { email: 'a@example.com', role: 'member', tenant: 'Depot', tenant_id: 1 };
+    await page.route('**/api/invitations/look', (route) => route.fulfill({ json }));
+    await page.route('**/api/invitations/accept', (route) => route.fulfill({ json: { success: true } }));
+    await page.goto(`${gateway.url}/invite#siv_1_token`);
+    await page.getByLabel('Username').fill('valdete');
+    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await page.getByRole('button', { name: 'Join' }).click();
+    await page.getByText('Your account is made. Log in to go on.').waitFor();
+    expect(await page.getByLabel('Username or e-mail').inputValue()).to.equal('valdete');
   });
 
   it('[S64] with a link that somebody made up is refused as text', async () => {

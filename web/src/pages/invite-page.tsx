@@ -1,6 +1,6 @@
 import { useCallback, useState, type SyntheticEvent } from 'react';
 import { Button, Text, TextInput } from '@mantine/core';
-import { Link } from 'wouter';
+import { Link, useLocation } from 'wouter';
 import { z } from 'zod';
 import { AuthCard } from '../components/auth-card.tsx';
 import { NewPassword } from '../components/new-password.tsx';
@@ -36,7 +36,8 @@ export function InvitePage() {
 
 function Accept({ token, invitation }: { token: string; invitation: Invitation }) {
   const { email, role, tenant, tenant_id: tenantId } = invitation;
-  const { session } = useSession();
+  const { session, announce, setPending } = useSession();
+  const [, navigate] = useLocation();
   const [username, setUsername] = useState('');
   const [password, setPassword] = useState('');
   const { busy, error, run } = useAction();
@@ -48,7 +49,15 @@ function Accept({ token, invitation }: { token: string; invitation: Invitation }
       const name = username.trim();
       await post('/api/invitations/accept', { token, username: name, password });
       noteTenant(tenantId);
-      await session.login({ username: name, password, tenantId: knownTenant() });
+      try {
+        await session.login({ username: name, password, tenantId: knownTenant() });
+        navigate('/', { replace: true });
+      } catch {
+        // The account is made: trying to join once more would say that the invitation is used.
+        setPending({ username: name, email: '' });
+        announce('Your account is made. Log in to go on.');
+        navigate('/login', { replace: true });
+      }
     });
   }
 
