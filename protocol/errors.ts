@@ -68,7 +68,12 @@ export const ERRORS = {
   username_taken: { status: 409, retry: 'never', message: 'That username is taken: choose another.' },
   password_refused: { status: 400, retry: 'never', message: 'That password is too common: choose another.' },
   signup_closed: { status: 403, retry: 'never', message: 'Sign-up is closed: ask an administrator.' },
-  origin_refused: { status: 403, retry: 'never', message: 'This origin is not allowed: see CORS_ORIGINS.' },
+  origin_refused: {
+    status: 403,
+    retry: 'never',
+    message:
+      'This origin is not allowed: set PUBLIC_URL to the address in the browser, or name it in CORS_ORIGINS.',
+  },
   forbidden: { status: 403, retry: 'never', message: 'You may not do this.' },
   forbidden_partition: { status: 403, retry: 'never', message: 'You may not see or write that partition.' },
   address_refused: {

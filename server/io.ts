@@ -1,9 +1,13 @@
 import type { Server as HttpServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { Server } from 'socket.io';
 import { MESSAGE_BYTES } from './sockets/intake.ts';
 
+/** Where a connection came in, as the system says. */
+export type Arrival = Pick<Socket, 'localAddress' | 'localPort'>;
+
 /** Which origins a browser may connect from; a client that sends none is no browser. */
-export type OriginCheck = (origin: string | undefined) => boolean;
+export type OriginCheck = (origin: string | undefined, arrival?: Arrival) => boolean;
 
 /**
  * Socket.IO as a transport only (DESIGN 5.7): WebSocket, no compression, no connection-state recovery, a short time to
@@ -22,7 +26,7 @@ export function createIo(http: HttpServer, allowOrigin: OriginCheck): Server {
     maxHttpBufferSize: MESSAGE_BYTES,
     cors: { origin: (origin, done) => done(null, allowOrigin(origin)), credentials: true },
     allowRequest: (request, done) => {
-      const allowed = allowOrigin(request.headers.origin);
+      const allowed = allowOrigin(request.headers.origin, request.socket);
       done(allowed ? null : 'origin_refused', allowed);
     },
   });

@@ -1,3 +1,4 @@
+import { addressAdvice } from './address-advice.ts';
 import { createApp } from './app.ts';
 import type { App } from './app.ts';
 import { ConfigError, parseConfig, readEnvironment, withoutEffect } from './config.ts';
@@ -46,8 +47,12 @@ async function main(): Promise<void> {
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop(name));
   try {
-    const text = await welcome(await starting, config);
-    if (!signal.aborted) say(text);
+    const app = await starting;
+    const text = await welcome(app, config);
+    if (signal.aborted) return;
+    say(text);
+    const advice = addressAdvice(config, app.url);
+    if (advice !== undefined) say(`\n  note: ${advice}`);
   } catch (error) {
     // the process ends when all has been stopped
     if (signal.aborted) return;

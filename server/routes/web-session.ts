@@ -12,7 +12,7 @@ const WEB_HEADER = 'X-Sluice-Web';
 /** Whether the caller is a page that wants its refresh token in a cookie. Throws `origin_refused` for a foreign page. */
 export function isWebRequest(identity: Identity, ctx: Context): boolean {
   if (ctx.get(WEB_HEADER) !== '1') return false;
-  if (!isOwnOrigin(identity, ctx.get('Origin'))) throw new AppError('origin_refused');
+  if (!isOwnOrigin(identity, ctx)) throw new AppError('origin_refused');
   return true;
 }
 
@@ -57,6 +57,7 @@ export function answerTokens(
 }
 
 /** A page must say where it comes from; what a program leaves out is no proof. */
-function isOwnOrigin({ core }: Identity, origin: string): boolean {
-  return origin !== '' && createOriginCheck(core.config, core.issuer)(origin);
+function isOwnOrigin({ core }: Identity, ctx: Context): boolean {
+  const origin = ctx.get('Origin');
+  return origin !== '' && createOriginCheck(core.config, core.issuer)(origin, ctx.socket);
 }
