@@ -5,6 +5,8 @@ export interface RoleRow {
   tenant_id: number;
   name: string;
   scopes: string[];
+  /** Requests of each of its people in a window of RATE_LIMIT_WINDOW_MS; null: as members. */
+  rate_limit: number | null;
   created_by: string;
   created_at: Date;
 }
@@ -18,6 +20,7 @@ export const RoleEntity = new EntitySchema<RoleRow>({
     tenant_id: { type: 'integer', primary: true, primaryKeyConstraintName },
     name: { type: 'text', primary: true, primaryKeyConstraintName },
     scopes: { type: 'text', array: true },
+    rate_limit: { type: 'integer', nullable: true },
     created_by: { type: 'text' },
     created_at: { type: 'timestamptz' },
   },

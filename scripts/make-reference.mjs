@@ -78,7 +78,7 @@ function read(path) {
 function defaultOf(schema) {
   const parsed = schema.safeParse(undefined);
   if (!parsed.success || parsed.data === undefined) return undefined;
-  if (Array.isArray(parsed.data)) return '';
+  if (typeof parsed.data === 'object') return '';
   const unitMs = durationUnitOf(schema);
   return unitMs === undefined ? String(parsed.data) : durationText(parsed.data * unitMs);
 }

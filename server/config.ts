@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { roleLimits } from './limits/role-limits.ts';
 
 // What a setting's own check says is put behind "it must be": what is allowed, then an example (see `describeFaults`).
 
@@ -72,6 +73,9 @@ function url(protocols: string[], example: string): z.ZodString {
 const key = (least: number): z.ZodString =>
   z.string().min(least, `at least ${least} characters, such as what \`openssl rand -hex 32\` prints`);
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** Who is not named has no limit, but for devices (see RATE_LIMIT_ROLES). */
+const REQUESTS_OF_ROLES = { owner: 6_000, admin: 6_000, operator: 6_000, auditor: 3_000, member: 3_000 };
 
 /** Every setting, with its default and meaning; `.env.example` and docs/CONFIGURATION.md are made from it. */
 export const environment = z.object({
@@ -207,6 +211,14 @@ export const environment = z.object({
     .default(60)
     .describe('Token requests per minute of an OAuth client that has no ratePerMinute of its own.'),
   RATE_LIMIT_MAX_REQUESTS: count.default(100).describe('Anonymous requests per address and window.'),
+  RATE_LIMIT_ROLES: roleLimits(REQUESTS_OF_ROLES)
+    .prefault('')
+    .describe(
+      'Requests of each caller and window, by role, such as `member=1000,service=none`. Left out: owner, admin and operator 6000, auditor and member 3000, anonymous (devices) as RATE_LIMIT_MAX_REQUESTS, service (OAuth clients) and api_key none.',
+    ),
+  KEY_OPERATION_ROLES: roleLimits({})
+    .prefault('')
+    .describe('KEY_OPERATION_LIMIT by role, such as `owner=50,service=none`; left out: the same for all.'),
 });
 
 export interface Config extends Omit<z.infer<typeof environment>, 'DATA_DIR'> {

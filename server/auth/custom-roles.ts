@@ -1,5 +1,7 @@
 import { AppError } from '../../protocol/errors.ts';
+import type { Config } from '../config.ts';
 import type { Sql } from '../db.ts';
+import { limitOf, requestLimits } from '../limits/role-limits.ts';
 import { auditAct } from './audit-act.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { requireMayControl, requireMayGrant } from './granting.ts';
@@ -13,6 +15,8 @@ import { requireTenant } from './tenants.ts';
 export interface RoleSettings {
   name: string;
   scopes: string[];
+  /** Requests of each of its people in a window of RATE_LIMIT_WINDOW_MS; null: as members; left out: as it was. */
+  rateLimit?: number | null | undefined;
 }
 
 export interface RoleView {
@@ -21,14 +25,16 @@ export interface RoleView {
   builtIn: boolean;
   /** People who have it now. */
   people: number;
+  /** Requests of each of them in a window; null: no limit, or, of a role of the tenant's own, none but that of members. */
+  rateLimit: number | null;
 }
 
 const MAX_ROLES = 100;
 
 export async function listRoles(core: IdentityCore, tenantId: number): Promise<RoleView[]> {
   const { sql } = core.db;
-  const own = await sql<{ name: string; scopes: string[] }>(
-    'SELECT name, scopes FROM roles WHERE tenant_id = $1 ORDER BY name',
+  const own = await sql<{ name: string; scopes: string[]; rateLimit: number | null }>(
+    'SELECT name, scopes, rate_limit AS "rateLimit" FROM roles WHERE tenant_id = $1 ORDER BY name',
     [tenantId],
   );
   const counts = await sql<{ role: string; count: number }>(
@@ -37,13 +43,23 @@ export async function listRoles(core: IdentityCore, tenantId: number): Promise<R
     [tenantId],
   );
   const people = new Map(counts.map(({ role, count }) => [role, count]));
-  const builtIn = BUILT_IN_ROLES.map((name) => ({ name, scopes: scopesOfRole(name) }));
-  return [...builtIn, ...own].map(({ name, scopes }) => ({
+  const builtIn = BUILT_IN_ROLES.map((name) => ({
+    name,
+    scopes: scopesOfRole(name),
+    rateLimit: shownLimit(core.config, name),
+  }));
+  return [...builtIn, ...own].map(({ name, scopes, rateLimit }) => ({
     name,
     scopes,
     builtIn: isBuiltIn(name),
     people: people.get(name) ?? 0,
+    rateLimit,
   }));
+}
+
+function shownLimit(config: Config, role: string): number | null {
+  const limit = limitOf(requestLimits(config), role) ?? Infinity;
+  return limit === Infinity ? null : limit;
 }
 
 /** Throws `forbidden` for a scope that `by` does not have, `already_exists` for a name that is taken. */
@@ -53,20 +69,21 @@ export async function createRole(
   role: RoleSettings,
   caller: Caller,
 ): Promise<RoleView> {
-  requireMayGrant(by, { scopes: role.scopes });
-  if (isBuiltIn(role.name)) throw nameTaken(role.name);
+  const { name, scopes, rateLimit = null } = role;
+  requireMayGrant(by, { scopes });
+  if (isBuiltIn(name)) throw nameTaken(name);
   return core.db.transaction(async ({ sql }) => {
     await requireTenant(sql, by.tenantId);
     await lockRoles(sql, by.tenantId);
     await requireRoom(sql, by.tenantId);
     const made = await sql(
-      `INSERT INTO roles (tenant_id, name, scopes, created_by, created_at) VALUES ($1, $2, $3, $4, $5)
+      `INSERT INTO roles (tenant_id, name, scopes, rate_limit, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6)
        ON CONFLICT (tenant_id, name) DO NOTHING RETURNING 1`,
-      [by.tenantId, role.name, role.scopes, principalKey(by), new Date(core.clock())],
+      [by.tenantId, name, scopes, rateLimit, principalKey(by), new Date(core.clock())],
     );
-    if (made.length === 0) throw nameTaken(role.name);
-    await auditAct(sql, by, caller, { action: 'role.created', details: { ...role } });
-    return { ...role, builtIn: false, people: 0 };
+    if (made.length === 0) throw nameTaken(name);
+    await auditAct(sql, by, caller, { action: 'role.created', details: { name, scopes, rateLimit } });
+    return { name, scopes, rateLimit, builtIn: false, people: 0 };
   });
 }
 
@@ -82,27 +99,28 @@ export async function changeRole(
 ): Promise<RoleView> {
   requireMayGrant(by, { scopes: role.scopes });
   const { tenantId } = by;
-  const people = await core.db.transaction(async ({ sql }) => {
+  const { people, rateLimit } = await core.db.transaction(async ({ sql }) => {
     await lockRoles(sql, tenantId);
     requireMayControl(by, await requireOwnRole(sql, tenantId, role.name));
-    await sql('UPDATE roles SET scopes = $3 WHERE tenant_id = $1 AND name = $2', [
-      tenantId,
-      role.name,
-      role.scopes,
-    ]);
+    const [changed] = await sql<{ rateLimit: number | null }>(
+      `UPDATE roles SET scopes = $3, rate_limit = CASE WHEN $4 THEN $5::integer ELSE rate_limit END
+       WHERE tenant_id = $1 AND name = $2 RETURNING rate_limit AS "rateLimit"`,
+      [tenantId, role.name, role.scopes, role.rateLimit !== undefined, role.rateLimit ?? null],
+    );
     // the other nodes look for people whose rights have changed
     const holders = await sql<{ id: string }>(
       'UPDATE users SET changed_at = clock_timestamp() WHERE tenant_id = $1 AND role = $2 RETURNING id',
       [tenantId, role.name],
     );
     await auditAct(sql, by, caller, { action: 'role.changed', details: { ...role, people: holders.length } });
-    return holders;
+    return { people: holders, rateLimit: changed?.rateLimit ?? null };
   });
   await core.revocations.announceAllChanged(
     tenantId,
     people.map(({ id }) => principalKey({ kind: 'user', id })),
   );
-  return { ...role, builtIn: false, people: people.length };
+  const { name, scopes } = role;
+  return { name, scopes, rateLimit, builtIn: false, people: people.length };
 }
 
 /** Throws `not_found`; `role_in_use` while somebody has it or is invited to it. */

@@ -31,6 +31,8 @@ export interface SessionState {
   dpopJkt: string | null;
   allowsAddress(address: string | undefined): boolean;
   ratePerMinute: number | null;
+  /** What its role, one of its tenant's own, has been given; null: nothing. */
+  roleRate: number | null;
 }
 
 export interface SessionStates {
@@ -71,6 +73,7 @@ interface StateRow {
   name: string | null;
   role: string | null;
   role_scopes: string[] | null;
+  role_rate: number | null;
   principal_scopes: string[] | null;
   partitions: string[] | null;
   ip_allow_list: string[] | null;
@@ -86,6 +89,7 @@ const FIND = prepare(
                                WHEN 'device' THEN d.id IS NOT NULL AND d.disabled_at IS NULL
                                ELSE c.id IS NOT NULL AND c.disabled_at IS NULL END AS principal_ok,
          coalesce(u.username, c.name, d.name, 'device ' || left(d.id::text, 8)) AS name, u.role, r.scopes AS role_scopes,
+         r.rate_limit AS role_rate,
          c.scopes AS principal_scopes,
          coalesce(u.partitions, c.partitions, d.partitions) AS partitions, c.ip_allow_list, c.rate_per_minute
   FROM sessions s
@@ -127,5 +131,6 @@ function toState(row: StateRow, tenantId: number, sessionId: string): SessionSta
     dpopJkt: row.dpop_jkt,
     allowsAddress: createAddressCheck(row.ip_allow_list ?? []),
     ratePerMinute: row.rate_per_minute,
+    roleRate: row.role_rate,
   };
 }

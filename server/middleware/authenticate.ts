@@ -27,11 +27,12 @@ export function requireAuth(
   return async (ctx, next) => {
     const named = findNamedTenant(ctx, requirement);
     const principal = await authenticate(identity, ctx, named);
+    // before anything is refused: who may do little may not ask without end
+    await limits?.consumeCaller(ctx, principal, await identity.standingOf(principal));
     if (named !== undefined && named !== principal.tenantId) throw new AppError('forbidden');
     if (requirement.scope !== undefined && !hasScope(principal, requirement.scope)) {
       throw new AppError('forbidden', { message: `This needs the scope ${requirement.scope}.` });
     }
-    await countOwn({ identity, limits }, ctx, principal);
     ctx.state['principal'] = principal;
     await next();
   };
@@ -42,21 +43,6 @@ export function principalOf(ctx: Context): Principal {
   const { principal } = ctx.state as { principal?: Principal };
   if (principal === undefined) throw new Error('this route is not behind requireAuth');
   return principal;
-}
-
-/** Devices have the general limit each, clients and keys the one they were given. */
-async function countOwn(
-  { identity, limits }: { identity: Identity; limits: RateLimits | undefined },
-  ctx: Context,
-  principal: Principal,
-): Promise<void> {
-  if (limits === undefined) return;
-  const { id, kind } = principal;
-  if (kind === 'device') await limits.consumeDevice(ctx, id);
-  const rate = await identity.rateOf(principal);
-  if (rate === undefined) return;
-  if (kind === 'api_key') await limits.consumeKey(ctx, { id, requests: rate });
-  else await limits.consumeClient(ctx, { id, perMinute: rate });
 }
 
 async function authenticate(

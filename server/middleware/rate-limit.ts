@@ -2,9 +2,13 @@ import type { Context, Middleware } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
 import { networkOf } from '../auth/addresses.ts';
 import type { CountListener } from '../auth/guess-gate.ts';
+import type { Standing } from '../auth/identity.ts';
+import { principalKey } from '../auth/principal.ts';
+import type { Principal } from '../auth/principal.ts';
 import type { Config } from '../config.ts';
 import type { Count, Counter } from '../limits/limiter.ts';
 import type { Limits } from '../limits/limits.ts';
+import { limitOf, requestLimits } from '../limits/role-limits.ts';
 import { callerOf } from './input.ts';
 
 /**
@@ -20,16 +24,14 @@ export interface RateLimits {
   signup: Middleware;
   /** Counts one request of an OAuth client that has its own rate. */
   consumeClient(ctx: Context, client: { id: string; perMinute: number }): Promise<void>;
-  /** Counts one request of an anonymous device: each has the general limit. */
-  consumeDevice(ctx: Context, id: string): Promise<void>;
-  /** Counts one request of an API key that has its own limit, in the window of the general one. */
-  consumeKey(ctx: Context, key: { id: string; requests: number }): Promise<void>;
+  /** Counts one request of a caller who has authenticated: by what was given to them alone, else by their role. */
+  consumeCaller(ctx: Context, caller: Principal, standing: Standing | undefined): Promise<void>;
   /** Registrations of anonymous devices. */
   deviceRegistration: Middleware;
   /** Acts that are few and grave. */
   strict: Middleware;
-  /** Counts one change of API keys or their owners; `by` is who makes it. */
-  consumeKeyOperation(ctx: Context, by: string): Promise<void>;
+  /** Counts one change of API keys or their owners, by who makes it. */
+  consumeKeyOperation(ctx: Context, by: Principal, standing: Standing | undefined): Promise<void>;
   /** Counts one token request of an OAuth client that has none: each may open a session. */
   consumeTokenRequest(ctx: Context, clientId: string): Promise<void>;
 }
@@ -38,7 +40,6 @@ export function createRateLimits(config: Config, { exact, eventual }: Limits): R
   const points = config.RATE_LIMIT_MAX_REQUESTS;
   const seconds = config.RATE_LIMIT_WINDOW_MS / 1_000;
   const anonymous = eventual({ name: 'anonymous', points, seconds });
-  const devices = eventual({ name: 'device', points, seconds });
   const tokens = eventual({ name: 'tokens', points: config.CLIENT_TOKEN_LIMIT, seconds: 60 });
   const signup = exact({ name: 'signup', points: config.SIGNUP_LIMIT, seconds: 3_600 });
   const registrations = exact({
@@ -46,14 +47,13 @@ export function createRateLimits(config: Config, { exact, eventual }: Limits): R
     points: config.DEVICE_REGISTRATION_LIMIT,
     seconds: 3_600,
   });
-  const keyOperations = exact({
-    name: 'key operations',
-    points: config.KEY_OPERATION_LIMIT,
-    seconds: 3_600,
-  });
+  const keyOperations = byRate((rate) =>
+    exact({ name: `key operations ${rate}`, points: rate, seconds: 3_600 }),
+  );
   const strict = exact({ name: 'strict', points: config.STRICT_LIMIT, seconds: 300 });
   const clients = byRate((rate) => eventual({ name: `client ${rate}`, points: rate, seconds: 60 }));
-  const apiKeys = byRate((rate) => eventual({ name: `key ${rate}`, points: rate, seconds }));
+  const callers = byRate((rate) => eventual({ name: `caller ${rate}`, points: rate, seconds }));
+  const byRole = requestLimits(config);
   const hasAuthenticated = new WeakSet<object>();
   return {
     anonymous: async (ctx, next) => {
@@ -65,11 +65,20 @@ export function createRateLimits(config: Config, { exact, eventual }: Limits): R
     authenticated: (ctx) => void hasAuthenticated.add(ctx.state),
     signup: perAddress(signup),
     consumeClient: (ctx, client) => consume(ctx, clients(client.perMinute), client.id),
-    consumeDevice: (ctx, id) => consume(ctx, devices, id),
-    consumeKey: (ctx, key) => consume(ctx, apiKeys(key.requests), key.id),
+    async consumeCaller(ctx, { kind, id }, standing) {
+      if (standing === undefined) return;
+      const { role, own } = standing;
+      if (kind === 'client' && own !== undefined) return consume(ctx, clients(own), id);
+      const rate = own ?? limitOf(byRole, role) ?? Infinity;
+      if (rate !== Infinity) await consume(ctx, callers(rate), `${kind} ${id}`);
+    },
     deviceRegistration: perAddress(registrations),
     strict: perAddress(strict),
-    consumeKeyOperation: (ctx, by) => consume(ctx, keyOperations, by),
+    async consumeKeyOperation(ctx, by, standing) {
+      const given = standing && limitOf(config.KEY_OPERATION_ROLES, standing.role);
+      const rate = given ?? config.KEY_OPERATION_LIMIT;
+      if (rate !== Infinity) await consume(ctx, keyOperations(rate), `${by.tenantId} ${principalKey(by)}`);
+    },
     consumeTokenRequest: (ctx, clientId) => consume(ctx, tokens, clientId),
   };
 }

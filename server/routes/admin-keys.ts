@@ -8,7 +8,6 @@ import type { IdentityCore } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { changeOwner, createOwner, listOwners, OWNER_TYPES } from '../auth/key-owners.ts';
 import { grant, scope, text } from '../auth/names.ts';
-import { principalKey } from '../auth/principal.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
@@ -159,10 +158,10 @@ function addOwners(router: Router, core: IdentityCore, { read, write }: Guards):
 }
 
 /** Counts what makes or changes keys, by who does it. */
-function countOperation({ limits }: KeyDeps): Middleware {
+function countOperation({ identity, limits }: KeyDeps): Middleware {
   return async (ctx, next) => {
     const by = principalOf(ctx);
-    await limits.consumeKeyOperation(ctx, `${by.tenantId} ${principalKey(by)}`);
+    await limits.consumeKeyOperation(ctx, by, await identity.standingOf(by));
     await next();
   };
 }

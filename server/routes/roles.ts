@@ -14,8 +14,14 @@ const scopes = z
   // they go into each token, and a token has its bounds
   .refine((names) => names.join(' ').length <= 2_000, 'together at most 2000 characters')
   .transform((names) => [...new Set(names)]);
-const role = z.strictObject({ name: roleName, scopes, tenantId: z.int().positive().optional() });
-const changes = z.strictObject({ scopes });
+const rateLimit = z.int().positive().max(1_000_000).nullable().optional();
+const role = z.strictObject({
+  name: roleName,
+  scopes,
+  rateLimit,
+  tenantId: z.int().positive().optional(),
+});
+const changes = z.strictObject({ scopes, rateLimit });
 
 /** Roles of a tenant, and what the caller may do. */
 export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Router {
@@ -42,8 +48,8 @@ export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Ro
   router.post(
     '/api/v1/admin/roles',
     requireAuth(deps, { scope: 'admin', tenantInBody: true }),
-    withBody(role, async (ctx, { name, scopes }) => {
-      const made = await createRole(core, principalOf(ctx), { name, scopes }, callerOf(ctx));
+    withBody(role, async (ctx, { name, scopes, rateLimit }) => {
+      const made = await createRole(core, principalOf(ctx), { name, scopes, rateLimit }, callerOf(ctx));
       ctx.status = 201;
       ctx.body = { success: true, role: made };
     }),
@@ -51,8 +57,8 @@ export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Ro
   router.put(
     '/api/v1/admin/roles/:name',
     admin,
-    withBody(changes, async (ctx, { scopes }) => {
-      const settings = { name: parseInput(roleName, paramOf(ctx, 'name')), scopes };
+    withBody(changes, async (ctx, input) => {
+      const settings = { name: parseInput(roleName, paramOf(ctx, 'name')), ...input };
       ctx.body = {
         success: true,
         role: await changeRole(core, principalOf(ctx), settings, callerOf(ctx)),

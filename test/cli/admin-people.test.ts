@@ -4,6 +4,10 @@ import { ADMIN_KEY, startGateway } from '../auth/support/gateway.ts';
 import type { Gateway } from '../auth/support/gateway.ts';
 import { createTerminal, withFolder } from './terminal.ts';
 
+interface Role {
+  rateLimit: number | null;
+}
+
 interface Outcome {
   code: number;
   out: string;
@@ -60,12 +64,19 @@ describe('invitations and roles from the shell, at a real gateway', () => {
     const made = await admin('roles', 'create', 'clerk', '--scope', 'sync:read', '--scope', 'chat');
     expect(made).to.include({ code: 0, out: 'clerk may: sync:read chat.\n' });
     const set = json(await admin('roles', 'set', 'clerk', '--scope', 'chat', '--json'));
-    expect(set['role']).to.deep.include({ name: 'clerk', scopes: ['chat'] });
+    expect(set['role']).to.deep.include({ name: 'clerk', scopes: ['chat'], rateLimit: null });
+    const rates = [];
+    for (const rate of ['members', '50']) {
+      const argv = ['roles', 'set', 'clerk', '--scope', 'chat', '--rate', rate, '--json'];
+      rates.push((json(await admin(...argv))['role'] as Role).rateLimit);
+    }
+    expect(rates).to.deep.equal([null, 50]);
+    expect((await admin('roles', 'set', 'clerk', '--rate', 'none')).code).to.equal(2);
     expect((await admin('users', 'grant', '--username', other.username, '--role', 'clerk')).code).to.equal(0);
     const listed = await admin('roles', 'list');
     expect(listed.out)
       .to.match(/owner +built in +1/)
-      .and.match(/clerk +own +1 +chat/);
+      .and.match(/clerk +own +1 +chat +50/);
     expect(error(await admin('roles', 'delete', 'clerk', '--json'))).to.equal('role_in_use');
     await admin('users', 'grant', '--username', other.username, '--role', 'member');
     expect(json(await admin('roles', 'delete', 'clerk', '--json'))).to.deep.equal({ deleted: 'clerk' });

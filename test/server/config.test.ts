@@ -65,6 +65,8 @@ describe('configuration', () => {
     KEY_OPERATION_LIMIT: ['x'],
     STRICT_LIMIT: ['-3'],
     CLIENT_TOKEN_LIMIT: ['x'],
+    RATE_LIMIT_ROLES: ['boss=3', 'member=0', 'member', 'member=1,member=2', 'member=1e3'],
+    KEY_OPERATION_ROLES: ['everybody=1'],
     RATE_LIMIT_MAX_REQUESTS: ['9007199254740993'],
   };
   for (const [name, values] of Object.entries(unfit)) {
