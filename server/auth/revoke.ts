@@ -49,28 +49,28 @@ export function announceEnd(
 }
 
 /**
- * Ends the session a refresh token belongs to, if it is one of `clientId`'s (null: of the gateway's own programs). Says whether
- * there is such a session.
+ * Ends the session a refresh token belongs to, if it is one of `clientId`'s (null: of the gateway's own programs). Returns how many
+ * ended: none when it had ended before; undefined when there is no such session.
  */
 export async function revokeByRefreshToken(
   core: IdentityCore,
   token: { refreshToken: string; clientId: string | null },
   caller: Caller,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const tenantId = findTenantOf('srt', token.refreshToken);
-  if (tenantId === undefined) return false;
+  if (tenantId === undefined) return undefined;
   const [row] = await core.db.sql<{ id: string; principal: string }>(
     `SELECT s.id, s.principal_kind || ':' || s.principal_id AS principal
      FROM refresh_tokens t JOIN sessions s ON s.tenant_id = t.tenant_id AND s.id = t.session_id
      WHERE t.tenant_id = $1 AND t.hash = $2 AND s.client_id IS NOT DISTINCT FROM $3`,
     [tenantId, sha256(token.refreshToken), token.clientId],
   );
-  if (row === undefined) return false;
-  await endSession(core, { tenantId, id: row.id, by: row.principal, reason: 'revoked_by_owner' }, caller);
-  return true;
+  if (row === undefined) return undefined;
+  const cause = { reason: 'revoked_by_owner', by: row.principal, caller };
+  return revoke(core, { tenantId, kind: 'session', id: row.id }, cause);
 }
 
-/** Logging out: the session's end with its own audit action. */
+/** Logging out: the session's end with its own audit action. One that has ended meanwhile leaves no row. */
 export async function logOut(
   core: IdentityCore,
   session: { tenantId: number; id: string; by: string },
@@ -78,6 +78,8 @@ export async function logOut(
 ): Promise<void> {
   const { tenantId, id, by } = session;
   const ended = await core.db.transaction(async ({ sql }) => {
+    const sessions = await endSessions(sql, { tenantId, kind: 'session', id }, 'logout');
+    if (sessions.length === 0) return sessions;
     await appendAudit(sql, {
       tenantId,
       action: 'auth.logout',
@@ -87,16 +89,7 @@ export async function logOut(
       requestId: caller.requestId,
       details: { session: id },
     });
-    return endSessions(sql, { tenantId, kind: 'session', id }, 'logout');
+    return sessions;
   });
   core.revocations.announceRevoked(tenantId, ended);
-}
-
-async function endSession(
-  core: IdentityCore,
-  session: { tenantId: number; id: string; by: string; reason: string },
-  caller: Caller,
-): Promise<void> {
-  const { tenantId, id, by, reason } = session;
-  await revoke(core, { tenantId, kind: 'session', id }, { reason, by, caller });
 }

@@ -25,8 +25,7 @@ export function requireAuth(
   requirement: AuthRequirement = {},
 ): Middleware {
   return async (ctx, next) => {
-    const named = findNamedTenant(ctx, requirement);
-    const principal = await authenticate(identity, ctx, named);
+    const { principal, named } = await prove({ identity, limits }, ctx, requirement);
     // before anything is refused: who may do little may not ask without end
     await limits?.consumeCaller(ctx, principal, await identity.standingOf(principal));
     if (named !== undefined && named !== principal.tenantId) throw new AppError('forbidden');
@@ -43,6 +42,26 @@ export function principalOf(ctx: Context): Principal {
   const { principal } = ctx.state as { principal?: Principal };
   if (principal === undefined) throw new Error('this route is not behind requireAuth');
   return principal;
+}
+
+/** Who it is, and the tenant that the request names. What is refused here counts as an anonymous request (S53). */
+async function prove(
+  { identity, limits }: { identity: Identity; limits: RateLimits | undefined },
+  ctx: Context,
+  requirement: AuthRequirement,
+): Promise<{ principal: Principal; named: number | undefined }> {
+  try {
+    const named = findNamedTenant(ctx, requirement);
+    return { principal: await authenticate(identity, ctx, named), named };
+  } catch (error) {
+    if (error instanceof AppError && provesNothing(error)) await limits?.refused(ctx);
+    throw error;
+  }
+}
+
+/** Not what is to be tried again: an overload is nobody's fault, and who is sent a nonce has shown a good token. */
+function provesNothing({ status, code }: AppError): boolean {
+  return status < 429 && code !== 'use_dpop_nonce';
 }
 
 async function authenticate(

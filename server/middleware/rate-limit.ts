@@ -19,6 +19,13 @@ import { callerOf } from './input.ts';
 export interface RateLimits {
   /** The general limit for callers who have not authenticated; one who does so with this very request is not counted. */
   anonymous: Middleware;
+  /** The same around the part of a request that is left when nothing has been proved yet. */
+  asAnonymous<T>(ctx: Context, work: () => Promise<T>): Promise<T>;
+  /**
+   * The same for a request that was refused before it proved who it comes from. So whoever proves it is never held up by what
+   * others do at that address. Throws `rate_limited`.
+   */
+  refused(ctx: Context): Promise<void>;
   /** The request has proved who it comes from. */
   authenticated(ctx: Context): void;
   signup: Middleware;
@@ -55,13 +62,22 @@ export function createRateLimits(config: Config, { exact, eventual }: Limits): R
   const callers = byRate((rate) => eventual({ name: `caller ${rate}`, points: rate, seconds }));
   const byRole = requestLimits(config);
   const hasAuthenticated = new WeakSet<object>();
+  const isCounted = new WeakSet<object>();
+  const countAnonymous = async (ctx: Context): Promise<void> => {
+    if (isCounted.has(ctx.state)) return;
+    isCounted.add(ctx.state);
+    await consume(ctx, anonymous, addressKey(ctx));
+  };
+  const asAnonymous: RateLimits['asAnonymous'] = async (ctx, work) => {
+    await countAnonymous(ctx);
+    const result = await work();
+    if (hasAuthenticated.has(ctx.state)) await anonymous.add(addressKey(ctx), -1);
+    return result;
+  };
   return {
-    anonymous: async (ctx, next) => {
-      const key = addressKey(ctx);
-      await consume(ctx, anonymous, key);
-      await next();
-      if (hasAuthenticated.has(ctx.state)) await anonymous.add(key, -1);
-    },
+    anonymous: asAnonymous,
+    asAnonymous,
+    refused: countAnonymous,
     authenticated: (ctx) => void hasAuthenticated.add(ctx.state),
     signup: perAddress(signup),
     consumeClient: (ctx, client) => consume(ctx, clients(client.perMinute), client.id),

@@ -44,10 +44,9 @@ type ClientHandler = (deps: OAuthDeps, ctx: Context, request: OAuthRequest) => P
 /** All of them begin alike: a strict form, exactly one way of client authentication, the client's own limit. */
 function withClient(deps: OAuthDeps, handle: ClientHandler): Middleware {
   return async (ctx) => {
-    const form = parseForm(ctx);
-    const credentials = findClientCredentials(ctx, form);
+    const { form, credentials } = await countMalformed(deps, ctx, () => readRequest(ctx));
     if (credentials.method === 'none') {
-      await handle(deps, ctx, { client: undefined, form });
+      await countMalformed(deps, ctx, () => handle(deps, ctx, { client: undefined, form }));
       return;
     }
     const client = await authenticate(deps, ctx, credentials);
@@ -56,6 +55,33 @@ function withClient(deps: OAuthDeps, handle: ClientHandler): Middleware {
     }
     await handle(deps, ctx, { client, form });
   };
+}
+
+function readRequest(ctx: Context): { form: Form; credentials: ReturnType<typeof findClientCredentials> } {
+  const form = parseForm(ctx);
+  return { form, credentials: findClientCredentials(ctx, form) };
+}
+
+/** What is wrong with a request in itself; grants that are worth nothing have counts of their own. */
+const MALFORMED = new Set([
+  'invalid_request',
+  'invalid_client',
+  'unauthorized_client',
+  'unsupported_grant_type',
+]);
+
+/** Nobody has authenticated: a request that makes no sense counts as an anonymous one. */
+async function countMalformed<T>(
+  { limits }: OAuthDeps,
+  ctx: Context,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof OAuthError && MALFORMED.has(error.code)) await limits.refused(ctx);
+    throw error;
+  }
 }
 
 function authenticate(
@@ -104,12 +130,16 @@ async function grantRefresh(
   const refreshToken = form.get('refresh_token');
   if (refreshToken === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing');
   const scope = parseScope(form.get('scope'));
+  const renew = async (): Promise<TokenSet> => {
+    const dpopJkt = await findProvedKey(identity, ctx, client);
+    const clientId = client?.clientId ?? null;
+    const request = { refreshToken, clientId, dpopJkt, scope, caller: callerOf(ctx) };
+    const tokens = await inScope(() => asGrant(() => refresh(identity.core, request)));
+    limits.authenticated(ctx);
+    return tokens;
+  };
   // nobody has proved anything yet: as at /auth/refresh
-  if (client === undefined) await limits.anonymous(ctx, () => Promise.resolve());
-  const dpopJkt = await findProvedKey(identity, ctx, client);
-  const clientId = client?.clientId ?? null;
-  const request = { refreshToken, clientId, dpopJkt, scope, caller: callerOf(ctx) };
-  return inScope(() => asGrant(() => refresh(identity.core, request)));
+  return client === undefined ? limits.asAnonymous(ctx, renew) : renew();
 }
 
 async function grantDevice(
@@ -162,15 +192,18 @@ async function findProvedKey(
 }
 
 /** Only the client's own tokens; whatever else was sent gets the same 200 (RFC 7009 section 2.2, S48). */
-const revokeToken: ClientHandler = async ({ identity }, ctx, { client, form }) => {
+const revokeToken: ClientHandler = async ({ identity, limits }, ctx, { client, form }) => {
   const token = requireToken(form);
   const caller = callerOf(ctx);
   const clientId = client?.clientId ?? null;
-  if (token.startsWith('srt_')) {
-    await revokeByRefreshToken(identity.core, { refreshToken: token, clientId }, caller);
-  } else {
-    await revokeAccessToken(identity, clientId, token, caller);
-  }
+  const end = async (): Promise<void> => {
+    const ended = token.startsWith('srt_')
+      ? await revokeByRefreshToken(identity.core, { refreshToken: token, clientId }, caller)
+      : await revokeAccessToken(identity, clientId, token, caller);
+    if (ended !== undefined && ended > 0) limits.authenticated(ctx);
+  };
+  if (client === undefined) await limits.asAnonymous(ctx, end);
+  else await end();
   ctx.status = 200;
   ctx.body = '';
 };
@@ -180,15 +213,15 @@ async function revokeAccessToken(
   clientId: string | null,
   token: string,
   caller: ReturnType<typeof callerOf>,
-): Promise<void> {
+): Promise<number | undefined> {
   const found = await identity.inspect(token).catch((error: unknown) => {
     if (error instanceof AppError && error.code !== 'unavailable') return undefined;
     throw error;
   });
-  if (found?.state.clientId !== clientId) return;
+  if (found?.state.clientId !== clientId) return undefined;
   const { tenantId, sessionId, kind, id } = found.state;
   const target = { tenantId, kind: 'session', id: sessionId } as const;
-  await revoke(identity.core, target, { reason: 'revoked_by_owner', by: `${kind}:${id}`, caller });
+  return revoke(identity.core, target, { reason: 'revoked_by_owner', by: `${kind}:${id}`, caller });
 }
 
 /** What a client's own token is worth; of any other: not active (RFC 7662, S48). */

@@ -168,10 +168,11 @@ async function refreshTokens(
 
 /**
  * Ends the access token's session, and that of the refresh token in the body or the cookie as well. A token that names nothing is
- * no obstacle, except a bad access token when nothing else proves whose session it was.
+ * no obstacle, except a bad access token when nothing else proves whose session it was. Without a good access token it counts as an
+ * anonymous request, before anything is looked up (S53), unless the refresh token ends a session.
  */
 async function leave(
-  { identity }: PeopleDeps,
+  { identity, limits }: PeopleDeps,
   ctx: Context,
   input: z.output<typeof refreshInput>,
 ): Promise<void> {
@@ -179,15 +180,21 @@ async function leave(
   const presented = findAccessToken(ctx);
   const cookie = findRefreshCookie(identity, ctx);
   const refreshToken = input.refresh_token ?? cookie;
-  if (presented === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
-  const refusal = presented === undefined ? undefined : await endPresented(identity, ctx, presented);
-  const known =
-    refreshToken !== undefined &&
-    (await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller));
-  // Only now: while the session could not be ended, the cookie is all that a page can ask again with.
-  if (ctx.cookies.get(REFRESH_COOKIE) !== undefined) writeRefreshCookie(identity, ctx, undefined);
-  if (refusal !== undefined && !known) throw refusal;
-  ctx.body = { success: true, message: 'You are logged out.' };
+  const refusal = presented && (await endPresented(identity, ctx, presented));
+  const goOn = async (): Promise<void> => {
+    if (presented === undefined && refreshToken === undefined) throw new AppError('unauthenticated');
+    const ended =
+      refreshToken === undefined
+        ? undefined
+        : await revokeByRefreshToken(identity.core, { refreshToken, clientId: null }, caller);
+    if (ended !== undefined && ended > 0) limits.authenticated(ctx);
+    // Only now: while the session could not be ended, the cookie is all that a page can ask again with.
+    if (ctx.cookies.get(REFRESH_COOKIE) !== undefined) writeRefreshCookie(identity, ctx, undefined);
+    if (refusal !== undefined && ended === undefined) throw refusal;
+    ctx.body = { success: true, message: 'You are logged out.' };
+  };
+  if (presented !== undefined && refusal === undefined) await goOn();
+  else await limits.asAnonymous(ctx, goOn);
 }
 
 /** Returns why the access token was refused, for the refresh token may still say whose session ends. */
