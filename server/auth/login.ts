@@ -149,8 +149,8 @@ interface Candidate extends PersonView {
 }
 
 /**
- * At most two rows can be meant: the verified owner of an address and the newest pending sign-up for it. Whatever the outcome
- * but success, two hashes are computed, so that time tells nothing of which rows exist (S29).
+ * Two rows can be meant: the verified owner of an address and the newest pending sign-up for it, and no older one, whether there is
+ * an owner or not. Whatever the outcome but success, two hashes are computed, so that time tells nothing of which rows exist (S29).
  */
 async function checkPassword(
   core: IdentityCore,
@@ -210,11 +210,13 @@ function tenantOf({ tenantId = PEOPLE_TENANT }: Credentials): number {
 
 async function findCandidates(core: IdentityCore, credentials: Credentials): Promise<Candidate[]> {
   const { name } = credentials;
+  const rows = `SELECT id, username, email, role, password_hash, verified_at IS NOT NULL AS verified,
+                       disabled_at IS NOT NULL AS disabled
+                FROM users WHERE tenant_id = $1 AND ${columnFor(name)} = $2`;
   return core.db.sql<Candidate>(
-    `SELECT id, username, email, role, password_hash, verified_at IS NOT NULL AS verified,
-            disabled_at IS NOT NULL AS disabled
-     FROM users WHERE tenant_id = $1 AND ${columnFor(name)} = $2
-     ORDER BY verified_at NULLS LAST, created_at DESC LIMIT 2`,
+    `(${rows} AND verified_at IS NOT NULL LIMIT 1)
+     UNION ALL (${rows} AND verified_at IS NULL ORDER BY created_at DESC LIMIT 1)
+     ORDER BY verified DESC`,
     [tenantOf(credentials), keyOf(name)],
   );
 }
