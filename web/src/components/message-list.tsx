@@ -9,13 +9,14 @@ interface MessageListProps {
   me: string;
   onOlder: () => void;
   onRetry: (message: PendingMessage) => void;
+  onDiscard: (message: PendingMessage) => void;
   /** The newest message is in view. */
   onSeen: () => void;
 }
 
 const NEAR_PX = 80;
 
-export function MessageList({ conversation, me, onOlder, onRetry, onSeen }: MessageListProps) {
+export function MessageList({ conversation, me, onOlder, onRetry, onDiscard, onSeen }: MessageListProps) {
   const { messages, pending, more, loading, error } = conversation;
   const ref = useRef<HTMLDivElement>(null);
   useStickyScroll(ref, conversation, onSeen);
@@ -53,7 +54,7 @@ export function MessageList({ conversation, me, onOlder, onRetry, onSeen }: Mess
         />
       ))}
       {pending.map((message) => (
-        <Pending key={message.clientMessageId} message={message} onRetry={onRetry} />
+        <Pending key={message.clientMessageId} message={message} onRetry={onRetry} onDiscard={onDiscard} />
       ))}
     </div>
   );
@@ -84,10 +85,8 @@ const Message = memo(function Message({ message, mine, newDay, sameAuthor }: Mes
 function Pending({
   message,
   onRetry,
-}: {
-  message: PendingMessage;
-  onRetry: (message: PendingMessage) => void;
-}) {
+  onDiscard,
+}: { message: PendingMessage } & Pick<MessageListProps, 'onRetry' | 'onDiscard'>) {
   const failed = message.state === 'failed';
   return (
     <article className="message" data-mine="true" data-state={message.state}>
@@ -95,9 +94,14 @@ function Pending({
       <footer role={failed ? 'alert' : undefined}>
         {failed ? `Not sent. ${explain(message.error)} ` : 'Sending…'}
         {failed ? (
-          <Button size="compact-xs" variant="light" color="red" onClick={() => onRetry(message)}>
-            Try again
-          </Button>
+          <>
+            <Button size="compact-xs" variant="light" color="red" onClick={() => onRetry(message)}>
+              Try again
+            </Button>{' '}
+            <Button size="compact-xs" variant="subtle" color="gray" onClick={() => onDiscard(message)}>
+              Discard
+            </Button>
+          </>
         ) : null}
       </footer>
     </article>

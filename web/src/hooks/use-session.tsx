@@ -15,6 +15,7 @@ import {
 import type { Session, SessionUser } from '../../../sdk/index.ts';
 import { explain } from '../format.ts';
 import type { Farewell } from '../model/farewell.ts';
+import { forgetWaiting } from '../model/local-copy.ts';
 import { mayHaveSession, noteSession, onHint } from '../model/session-hint.ts';
 
 export type Phase =
@@ -97,6 +98,7 @@ export function SessionProvider({ session, farewell, children }: SessionProvider
     if (phase.elsewhere !== true) farewell.owe();
     // First, so that the other tabs close their connections before the session ends.
     noteSession(false);
+    forgetWaiting();
     // Whatever the gateway says, this browser is done with the session; what it could not be told is said later.
     (phase.elsewhere === true ? session.forget() : farewell.settle()).then(left, left);
   }, [session, farewell, phase]);

@@ -9,8 +9,10 @@ import {
   type Store,
   type SyncClient,
 } from '../../../sdk/index.ts';
+import { copyName, noteCopy, paceKey, waitingName } from './local-copy.ts';
 import { COLLECTIONS, createRecords, type Records } from './records.ts';
 import { createRooms, type Rooms } from './rooms.ts';
+import { NOTHING_KEPT, openWaitingMessages } from './waiting-messages.ts';
 
 /** Everything a logged-in page talks to. */
 export interface Engine {
@@ -34,12 +36,14 @@ const SAVE_EVERY_MS = 1_000;
 
 /** Opens the local copy of this user and tenant, and keeps both connections. */
 export async function startEngine(deps: EngineDeps): Promise<Engine> {
-  const name = storeName(await knowTenant(deps));
+  const name = copyName(await knowTenant(deps));
+  noteCopy(name);
   const saved = findPace(name);
   const kept = await startSync(deps, createIndexedDbStore(name), saved).catch(() => undefined);
   const { sync, records } = kept ?? (await startSync(deps, createMemoryStore(), null));
   const chat = createChatClient({ url: deps.url, tokens: deps.session });
-  const rooms = createRooms(chat);
+  const waiting = await openWaitingMessages(waitingName(name)).catch(() => NOTHING_KEPT);
+  const rooms = await createRooms({ client: chat, waiting });
   const unlisten = [sync.on('revoked', revoked), chat.on('revoked', revoked)];
   // The counts belong to the copy that is kept: a tab without it has heard other changes.
   if (kept) unlisten.push(keepPace(name, records));
@@ -62,12 +66,6 @@ export async function startEngine(deps: EngineDeps): Promise<Engine> {
       await Promise.allSettled([sync.close(), chat.close()]);
     },
   };
-}
-
-/** One local copy per user and tenant: people who share a browser do not share data. */
-function storeName(user: SessionUser): string {
-  const tenant = user['tenant_id'];
-  return `sluice.${typeof tenant === 'number' || typeof tenant === 'string' ? tenant : 'own'}.${user.id}`;
 }
 
 /** The answer to a login may lack the tenant that `/auth/me` has; the name must be the same after a reload. */
@@ -98,8 +96,6 @@ async function startSync(
   void records.load();
   return { sync, records };
 }
-
-const paceKey = (name: string): string => `${name}.pace`;
 
 function findPace(name: string): string | null {
   try {

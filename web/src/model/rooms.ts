@@ -1,6 +1,7 @@
 import { v4 as uuidv4 } from 'uuid';
 import type { ChatClient, ChatMessage, Room } from '../../../sdk/index.ts';
 import { createSignal, type Signal } from './signal.ts';
+import type { WaitingMessage, WaitingMessages } from './waiting-messages.ts';
 
 export interface PendingMessage {
   clientMessageId: string;
@@ -30,6 +31,10 @@ export interface Rooms {
   conversation: (room: string) => Conversation;
   loadOlder: (room: string) => Promise<void>;
   send: (room: string, body: string, clientMessageId?: string) => Promise<void>;
+  /** Gives up a message that was refused. */
+  discard: (room: string, clientMessageId: string) => void;
+  /** Messages that have not been sent. */
+  waiting: () => number;
   /** Marks everything that is here as read. */
   read: (room: string) => void;
   close: () => void;
@@ -38,21 +43,32 @@ export interface Rooms {
 const PAGE = 50;
 const EMPTY: Conversation = { messages: [], pending: [], more: true, loading: false };
 
-export function createRooms(client: ChatClient): Rooms {
-  return new LiveRooms(client);
+export interface RoomsDeps {
+  client: ChatClient;
+  waiting: WaitingMessages;
+}
+
+/** Takes up what was written and not sent before. */
+export async function createRooms({ client, waiting }: RoomsDeps): Promise<Rooms> {
+  const rooms = new LiveRooms(client, waiting);
+  const left = await waiting.all().catch(() => []);
+  for (const message of left) void rooms.transmit(message);
+  return rooms;
 }
 
 class LiveRooms implements Rooms {
   readonly signal = createSignal();
   readonly #client: ChatClient;
+  readonly #waiting: WaitingMessages;
   readonly #conversations = new Map<string, Conversation>();
   /** Highest seq seen and read here: the client's list of rooms may be older. */
   readonly #seen = new Map<string, number>();
   readonly #read = new Map<string, number>();
   readonly #unlisten: (() => void)[];
 
-  constructor(client: ChatClient) {
+  constructor(client: ChatClient, waiting: WaitingMessages) {
     this.#client = client;
+    this.#waiting = waiting;
     this.#unlisten = [
       client.on('message', (message) => this.#receive(message)),
       client.on('rooms', () => this.signal.touch()),
@@ -88,14 +104,31 @@ class LiveRooms implements Rooms {
   }
 
   async send(room: string, body: string, clientMessageId: string = uuidv4()): Promise<void> {
+    const message = { clientMessageId, room, body };
+    // Before it is shown: what is seen to wait is kept. Where it cannot be, it waits for as long as the page is open.
+    await this.#waiting.keep(message).catch(() => undefined);
+    await this.transmit(message);
+  }
+
+  async transmit({ clientMessageId, room, body }: WaitingMessage): Promise<void> {
     const others = this.#pendingBut(room, clientMessageId);
     this.#update(room, { pending: [...others, { clientMessageId, body, state: 'sending' }] });
     try {
       await this.#client.send(room, body, { clientMessageId });
+      this.#drop(clientMessageId);
     } catch (error) {
       const failed: PendingMessage = { clientMessageId, body, state: 'failed', error };
       this.#update(room, { pending: [...this.#pendingBut(room, clientMessageId), failed] });
     }
+  }
+
+  discard(room: string, clientMessageId: string): void {
+    this.#drop(clientMessageId);
+    this.#update(room, { pending: this.#pendingBut(room, clientMessageId) });
+  }
+
+  waiting(): number {
+    return [...this.#conversations.values()].reduce((sum, { pending }) => sum + pending.length, 0);
   }
 
   read(room: string): void {
@@ -110,13 +143,20 @@ class LiveRooms implements Rooms {
 
   close(): void {
     for (const stop of this.#unlisten) stop();
+    this.#waiting.close();
   }
 
   #receive(message: ChatMessage): void {
     const { room, seq, clientMessageId } = message;
     raise(this.#seen, room, seq);
+    if (clientMessageId !== undefined) this.#drop(clientMessageId);
     const messages = merge(this.conversation(room).messages, [message]);
     this.#update(room, { messages, pending: this.#pendingBut(room, clientMessageId) });
+  }
+
+  /** One that stays by mistake is sent once more after a reload, and known by its id. */
+  #drop(clientMessageId: string): void {
+    this.#waiting.drop(clientMessageId).catch(() => undefined);
   }
 
   #pendingBut(room: string, clientMessageId: string | undefined): readonly PendingMessage[] {

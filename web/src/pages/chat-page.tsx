@@ -83,6 +83,7 @@ function RoomView({ room, onBack }: { room: RoomSummary; onBack: () => void }) {
         me={me}
         onOlder={() => void rooms.loadOlder(name)}
         onRetry={(message) => void rooms.send(name, message.body, message.clientMessageId)}
+        onDiscard={({ clientMessageId }) => rooms.discard(name, clientMessageId)}
         onSeen={seen}
       />
       <p className="typing" role="status">

@@ -1,4 +1,4 @@
-import { Suspense, useCallback, useEffect } from 'react';
+import { Suspense, useCallback, useEffect, useState } from 'react';
 import type { LinkState, SessionUser, Status } from '../../../sdk/index.ts';
 import { Redirect, Route, Switch, useLocation } from 'wouter';
 import { AccountMenu } from '../components/account-menu.tsx';
@@ -6,6 +6,7 @@ import { Banner } from '../components/banner.tsx';
 import { DeviceNotice } from '../components/device-notice.tsx';
 import { InvitedAlready } from '../components/invited-already.tsx';
 import { Connection, type Subject } from '../components/connection.tsx';
+import { Confirm } from '../components/confirm.tsx';
 import { Shell } from '../components/shell.tsx';
 import { Waiting } from '../components/waiting.tsx';
 import { EngineProvider, useEngine, useLinkState, useSignal } from '../hooks/use-engine.tsx';
@@ -113,8 +114,9 @@ function ConnectionMenu() {
 }
 
 function Account({ user }: { user: SessionUser }) {
-  const { chat } = useEngine();
+  const { chat, rooms } = useEngine();
   const { logout } = useSession();
+  const [unsent, setUnsent] = useState(0);
   const presence = usePresence(chat);
   const chatState = useLinkState(chat);
   // Principals are named by kind and id on some events, by id alone on others.
@@ -124,13 +126,21 @@ function Account({ user }: { user: SessionUser }) {
     [chat],
   );
   return (
-    <AccountMenu
-      username={user.username}
-      isConnected={chatState.name === 'live'}
-      status={mine?.status ?? 'online'}
-      text={mine?.text ?? ''}
-      onStatus={setStatus}
-      onLogout={logout}
-    />
+    <>
+      <AccountMenu
+        username={user.username}
+        isConnected={chatState.name === 'live'}
+        status={mine?.status ?? 'online'}
+        text={mine?.text ?? ''}
+        onStatus={setStatus}
+        onLogout={() => (rooms.waiting() === 0 ? logout() : setUnsent(rooms.waiting()))}
+      />
+      {unsent === 0 ? null : (
+        <Confirm title="Log out?" deed="Log out" onConfirm={logout} onClose={() => setUnsent(0)}>
+          {unsent === 1 ? 'One message has' : `${unsent} messages have`} not been sent yet. Logging out
+          deletes what waits.
+        </Confirm>
+      )}
+    </>
   );
 }
