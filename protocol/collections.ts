@@ -17,7 +17,18 @@ export interface CollectionDefinition {
   internal?: boolean;
 }
 
-const money = { type: 'string', pattern: '^-?\\d{1,15}(\\.\\d{1,6})?$' };
+const money = {
+  type: 'string',
+  pattern: '^-?\\d{1,15}(\\.\\d{1,6})?$',
+  description: 'an amount as text, such as "12.50"',
+};
+const date = {
+  type: 'string',
+  maxLength: 40,
+  pattern:
+    '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])([T ]([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?(Z|[+-]\\d{2}:?\\d{2})?)?$',
+  description: 'a date such as 2026-11-20 or 2026-11-20T14:30:00Z (ISO 8601)',
+};
 const text = (maxLength: number): Record<string, unknown> => ({ type: 'string', maxLength });
 const required = (maxLength: number): Record<string, unknown> => ({
   type: 'string',
@@ -51,7 +62,7 @@ export const COLLECTIONS: readonly CollectionDefinition[] = [
       required: ['number', 'date', 'kind', 'total', 'lines'],
       properties: {
         number: required(100),
-        date: required(40),
+        date,
         kind: { enum: ['sale', 'credit'] },
         total: money,
         customer: text(200),

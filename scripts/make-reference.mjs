@@ -1,10 +1,11 @@
-// Writes what is said in code and wanted in docs: .env.example, docs/CONFIGURATION.md and docs/ERRORS.md.
+// Writes what is said in code and wanted in docs: .env.example, docs/CONFIGURATION.md, docs/ERRORS.md and docs/COLLECTIONS.md.
 // With --check it writes nothing and fails when a file is not what it would write.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ERRORS } from '../protocol/errors.ts';
 import { environment } from '../server/config.ts';
+import { collectionsPage } from './collections-page.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const settings = Object.entries(environment.shape).map(([name, schema]) => ({
@@ -39,6 +40,7 @@ const files = {
     ),
     '',
   ].join('\n'),
+  'docs/COLLECTIONS.md': collectionsPage(),
   'docs/ERRORS.md': [
     '# Errors',
     '',

@@ -3,6 +3,7 @@ import type { ValidateFunction } from 'ajv';
 import { COLLECTIONS } from '../../protocol/collections.ts';
 import type { CollectionDefinition } from '../../protocol/collections.ts';
 import type { InputFault } from '../../protocol/errors.ts';
+import { toInputFault } from '../../protocol/schema-fault.ts';
 import type { RecordData } from '../../protocol/sync.ts';
 
 /** A collection as the gateway uses it: its definition and its compiled schema. */
@@ -15,7 +16,7 @@ export type Collections = ReadonlyMap<string, Collection>;
 
 /** Compiles the built-in collections once, at start. */
 export function createCollections(): Collections {
-  const ajv = new Ajv2020({ strict: false, allErrors: false });
+  const ajv = new Ajv2020({ strict: false, allErrors: false, verbose: true });
   return new Map(
     COLLECTIONS.map((definition) => {
       const validate = ajv.compile(definition.schema);
@@ -27,7 +28,5 @@ export function createCollections(): Collections {
 function faultOf(validate: ValidateFunction, data: RecordData): InputFault | undefined {
   if (validate(data)) return undefined;
   const [error] = validate.errors ?? [];
-  const missing = error?.keyword === 'required' ? `/${String(error.params['missingProperty'])}` : '';
-  const path = `${error?.instancePath ?? ''}${missing}`.slice(1).replaceAll('/', '.');
-  return { path, message: error?.message ?? 'does not fit the schema' };
+  return error ? toInputFault(error) : { path: '', message: 'does not fit the schema' };
 }

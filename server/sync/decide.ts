@@ -7,6 +7,7 @@ import { mayKnowOf, mayReadRecord, mayWriteCollection, mayWritePartition } from 
 import type { Principal } from '../auth/principal.ts';
 import type { Collection, Collections } from './collections.ts';
 import { findUnstorable, findUnstorablePart } from './storable.ts';
+import { stepText } from './step-text.ts';
 import { createTally } from './tally.ts';
 import { pendingPlace } from './working-set.ts';
 import type { WorkingRecord, WorkingSet } from './working-set.ts';
@@ -180,7 +181,7 @@ function checkReplacing(subject: Case, current: WorkingRecord, data: RecordData)
   const { policy } = subject.collection;
   if (policy === 'append_only') return refuse('already_exists');
   if (policy !== 'last_write' && !fitsBase(subject)) return conflict('stale_version', subject);
-  return checkStep(subject.collection, current.data, data);
+  return checkStep(subject, current.data, data);
 }
 
 function patch(subject: Case): Outcome {
@@ -197,7 +198,7 @@ function patch(subject: Case): Outcome {
   if (stale) return stale;
   const data = patchedData(mutation, current.data);
   if (data instanceof Refused) return data;
-  const refused = checkStep(collection, current.data, data) ?? checkGuard(mutation, data);
+  const refused = checkStep(subject, current.data, data) ?? checkGuard(mutation, data);
   if (refused) return refused;
   const record = { partition, data, version, ...touch(mutation, current, version) };
   return { status: behind ? 'merged' : 'applied', record };
@@ -299,15 +300,17 @@ function checkGuard(mutation: Mutation, data: RecordData): Refused | undefined {
   return undefined;
 }
 
-function checkStep(collection: Collection, from: RecordData, to: RecordData): Refused | undefined {
+function checkStep(subject: Case, from: RecordData, to: RecordData): Refused | undefined {
+  const { collection, mutation, known, principal } = subject;
   if (!collection.states) return undefined;
   const { field, steps } = collection.states;
   const [before, after] = [from[field], to[field]];
   if (before === after || typeof before !== 'string') return undefined;
   const allowed = ownValue(steps, before) ?? [];
-  return typeof after === 'string' && allowed.includes(after)
-    ? undefined
-    : refuse('illegal_transition', field);
+  if (typeof after === 'string' && allowed.includes(after)) return undefined;
+  // what it was is nobody's to learn who may not read it
+  const isReadable = known === null || mayReadRecord(principal, mutation.collection, known.partition);
+  return refuse('illegal_transition', field, isReadable ? stepText(steps, before, after) : undefined);
 }
 
 function checkRecord(context: Context, collection: Collection, outcome: Exclude<Outcome, Refused>): Outcome {

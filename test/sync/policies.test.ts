@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Mutation, MutationResult } from '../../protocol/sync.ts';
+import { tokenFor } from '../support/sync-gateway.ts';
 import { applied, asset, firstResult, patch, stock, useGateway } from './setup.ts';
 
 const outcome = ({ status, code }: MutationResult): string => code ?? status;
@@ -113,6 +114,24 @@ describe('sync: policies', () => {
     expect(await step('po6-b', 'cancelled')).to.equal('applied');
     expect(await step('po6-b', 'draft')).to.equal('illegal_transition');
     expect(await step('po6-b', 'elsewhere')).to.equal('illegal_transition');
+  });
+
+  it('[PO6] a refused step names both states and what is possible, to those who may read the record', async () => {
+    const a = await suite.greeted();
+    const data = { number: 'po6-c', status: 'placed' };
+    await applied(a, { collection: 'porosia', id: 'po6-c', op: 'put', partition: 'named', data });
+    const refusal = async (by: typeof a, status: string) => {
+      const step = patch('po6-c', { set: { status } }, 'porosia');
+      return (await firstResult(by, { ...step, partition: 'named' })).message;
+    };
+    expect(await refusal(a, 'delivered')).to.equal(
+      'From placed there is no step to delivered: possible are confirmed, cancelled.',
+    );
+    expect(await refusal(a, 'i ri'))
+      .to.contain('From placed')
+      .and.not.contain('i ri');
+    const writer = await suite.greeted({ token: tokenFor({ scopes: ['sync:write'] }) });
+    expect(await refusal(writer, 'delivered')).to.equal('That step is not allowed from this state.');
   });
 
   it('[PO6] states: a put of an existing record takes the same steps', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Mutation, RecordData } from '../../protocol/sync.ts';
+import type { Mutation, MutationResult, RecordData } from '../../protocol/sync.ts';
 import { tokenFor } from '../support/sync-gateway.ts';
 import { applied, asset, firstResult, patch, resultsOf, stock, useGateway, verdictOf } from './setup.ts';
 
@@ -12,6 +12,8 @@ const invoice = (id: string, data: RecordData = {}): Mutation => ({
   op: 'put',
   data: { number: id, date: '2026-11-20', kind: 'sale', total: '12.50', lines: [], ...data },
 });
+
+const outcomeOf = ({ status, code }: MutationResult): string => code ?? status;
 
 describe('sync: verdicts', () => {
   const suite = useGateway();
@@ -58,6 +60,8 @@ describe('sync: verdicts', () => {
       'lines.0.unitPrice',
     ],
     ['money that is no decimal', invoice('x', { total: '1e3' }), 'total'],
+    ['a date of another form', invoice('x', { date: '20.11.2026' }), 'date'],
+    ['a month that is none', invoice('x', { date: '2026-20-11' }), 'date'],
   ];
   for (const [what, mutation, path] of unfit) {
     it(`[V4] schema_violation with the path: ${what}`, async () => {
@@ -65,6 +69,22 @@ describe('sync: verdicts', () => {
       expect(await firstResult(a, mutation)).to.include({ code: 'schema_violation', path });
     });
   }
+
+  it('[V4] says what is allowed there: the values, the form', async () => {
+    const a = await suite.greeted();
+    const messageOf = async (data: RecordData) => (await firstResult(a, invoice('x', data))).message;
+    expect(await messageOf({ kind: 'shitje' })).to.equal('must be one of sale, credit');
+    expect(await messageOf({ date: '20.11.2026' })).to.contain('2026-11-20');
+    expect(await messageOf({ total: 12.5 })).to.contain('"12.50"');
+    expect(await messageOf({ number: '' })).to.equal('must not be empty');
+    for (const date of [
+      '2026-11-20',
+      '2026-11-20 08:26',
+      '2026-11-20T08:26:00.000Z',
+      '2026-11-20T08:26:00+01:00',
+    ])
+      expect(outcomeOf(await firstResult(a, invoice(date, { date }))), date).to.equal('applied');
+  });
 
   const unstorable: [string, Mutation][] = [
     ['NUL in a value', stock('u', 1, { data: { sku: 'u', quantity: 1, name: 'a\u0000b' } })],
