@@ -12,6 +12,8 @@ export interface GuessCount {
   waitWhenFull?: ((failures: number) => Promise<number | undefined>) | undefined;
   /** Told of the count with one more failure. */
   onFailure?: ((count: Count) => Promise<void>) | undefined;
+  /** Nobody is told how far it is: another name for the same thing would show there (S29). */
+  isHidden?: boolean | undefined;
   /** Counts failures only: for 256-bit secrets, where a burst of guesses gains nothing and waiting would cost throughput. */
   failuresOnly?: boolean | undefined;
 }
@@ -150,9 +152,12 @@ function createPlaces(): Places {
   };
 }
 
-async function countFailure({ limiter, key, onFailure }: GuessCount, onCount: CountListener): Promise<void> {
+async function countFailure(
+  { limiter, key, isHidden, onFailure }: GuessCount,
+  onCount: CountListener,
+): Promise<void> {
   const count = await limiter.add(key);
-  onCount(limiter, count);
+  if (isHidden !== true) onCount(limiter, count);
   await onFailure?.(count);
 }
 
@@ -161,11 +166,11 @@ function nameOf({ limiter, key }: GuessCount): string {
 }
 
 function refusalBy(
-  { limiter }: GuessCount,
+  { limiter, isHidden }: GuessCount,
   { found, wait }: { found: Count | undefined; wait: number | undefined },
   onCount: CountListener,
 ): AppError {
   const msBeforeNext = wait ?? found?.msBeforeNext ?? 1_000;
-  if (found !== undefined) onCount(limiter, { ...found, msBeforeNext });
+  if (found !== undefined && isHidden !== true) onCount(limiter, { ...found, msBeforeNext });
   return new AppError('rate_limited', { retryAfterMs: msBeforeNext });
 }

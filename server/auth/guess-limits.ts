@@ -24,6 +24,8 @@ export interface GuessLimits {
 export interface Guess<T> {
   /** What is guessed at, whether it exists or not: `login ana`. */
   account: string;
+  /** What is counted together with the network, and shown; left out: the account. */
+  typed?: string;
   ip: string | undefined;
   attempt: () => Promise<T>;
   /** Whether the account has been used from there before (see `networkOf`): strangers cannot lock it out there (S30). */
@@ -74,7 +76,8 @@ function createGuard(
   };
   return async (guess) => {
     const network = networkOf(guess.ip ?? '');
-    const pairKey = `${guess.account} ${network}`;
+    const pairKey = `${guess.typed ?? guess.account} ${network}`;
+    const turnKey = `${guess.account} ${network}`;
     const isKnown = once(async () => (await guess.isKnownNetwork?.(network)) === true);
     /** How far over the limit the account was when a turn was asked for; undefined: none is needed. */
     let over: number | undefined;
@@ -82,7 +85,7 @@ function createGuard(
       if (await isKnown()) return 0;
       if (failures < account.points) return undefined;
       over = failures - account.points;
-      return turns.ask(pairKey, over);
+      return turns.ask(turnKey, over);
     };
     const counts: GuessCount[] = [
       { limiter: pair, key: pairKey },
@@ -90,6 +93,7 @@ function createGuard(
       {
         limiter: account,
         key: guess.account,
+        isHidden: true,
         waitWhenFull,
         onFailure: (count) => keep(guess.account, count),
       },
@@ -100,7 +104,7 @@ function createGuard(
         const [, byAddress = 0, byAccount = 0] = entry.failures;
         const suspicious = (failures: number): boolean => failures >= config.PROOF_OF_WORK_AFTER;
         if (suspicious(byAddress) || (suspicious(byAccount) && !(await isKnown()))) await guess.prove?.();
-        if (over !== undefined && !(await turns.take(pairKey, over)))
+        if (over !== undefined && !(await turns.take(turnKey, over)))
           throw new AppError('rate_limited', { retryAfterMs: waitFor(over) });
       },
       after: async () => {

@@ -8,7 +8,7 @@ import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
 import { isKnownNetwork } from './known-networks.ts';
 import { openMfaToken } from './mfa-tokens.ts';
-import { isStorable, keyOf } from './names.ts';
+import { isStorable, keyOf, loginBy } from './names.ts';
 import { findFactors, methodsOf } from './second-factors.ts';
 import type { FactorMethod } from './second-factors.ts';
 import { mint, openSession } from './sessions.ts';
@@ -57,6 +57,7 @@ export async function logInGuarded(
   const person = { tenantId: tenantOf(credentials), userId };
   const outcome = await core.guesses.guard({
     account,
+    typed: loginBy(person.tenantId, credentials.name),
     ip: caller.ip,
     attempt: () => logIn(core, credentials, caller),
     isKnownNetwork: (network) => isKnownNetwork(core.db.sql, person, network),
@@ -176,15 +177,15 @@ function judge(user: Candidate | undefined): { user?: Candidate; refusal?: Error
   return { user, refusal: user.verified ? 'invalid_credentials' : 'email_not_verified' };
 }
 
-/** The same for an account's username and its address, so that the two do not count apart; NOBODY's for an unknown one. */
+/** The same for an account's username and its address, which strangers use up together; NOBODY's for an unknown one. */
 async function findAccount(
   core: IdentityCore,
   credentials: Credentials,
 ): Promise<{ account: string; userId: string }> {
   const [first] = await findCandidates(core, credentials);
   const userId = first?.verified === true ? first.id : NOBODY;
-  const named = `${tenantOf(credentials)} ${keyOf(credentials.name)}`;
-  return { account: `login ${userId === NOBODY ? named : userId}`, userId };
+  const account = userId === NOBODY ? loginBy(tenantOf(credentials), credentials.name) : `login ${userId}`;
+  return { account, userId };
 }
 
 /**

@@ -16,6 +16,14 @@ export function keyOf(name: string): string {
   return name.normalize('NFKC').toLowerCase().normalize('NFKC');
 }
 
+/**
+ * What failed logins by a name are counted under, for one network: as it was typed, so that no count ties an address to a
+ * username (S29).
+ */
+export function loginBy(tenantId: number, name: string): string {
+  return `login ${tenantId} ${keyOf(name)}`;
+}
+
 const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{1,63}$/u;
 
 /** Letters, digits, `.`, `_`, `-`; 2 to 64 characters; never like an e-mail address. Kept in NFKC. */

@@ -8,7 +8,7 @@ import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
 import { isKnownNetwork } from './known-networks.ts';
-import { keyOf } from './names.ts';
+import { keyOf, loginBy } from './names.ts';
 import { consumeCode, countCodes, createCode, endCodes } from './one-time-codes.ts';
 import { requireAcceptablePassword } from './passwords.ts';
 import { principalKey } from './principal.ts';
@@ -181,6 +181,7 @@ export async function changePassword(
   };
   const ended = await core.guesses.guard({
     account: `login ${id}`,
+    typed: loginBy(tenantId, owner.username),
     ip: caller.ip,
     attempt,
     isKnownNetwork: (network) => isKnownNetwork(core.db.sql, { tenantId, userId: id }, network),

@@ -5,6 +5,7 @@ import type { CountListener } from './guess-gate.ts';
 import { isKnownNetwork } from './known-networks.ts';
 import { consumeProof } from './mfa.ts';
 import type { FactorProof } from './mfa.ts';
+import { loginBy } from './names.ts';
 import { askForPasskey } from './passkey-proofs.ts';
 import type { ChallengeUse } from './passkey-proofs.ts';
 import type { SessionPerson } from './passkeys.ts';
@@ -31,8 +32,9 @@ export async function reauthenticate(
   const { caller, onCount } = from;
   const now = await ('password' in proof
     ? core.guesses.guard({
-        // the same count as at the login: it is the same password
+        // the same counts as at the login by username: it is the same password
         account: `login ${userId}`,
+        typed: loginBy(tenantId, await findUsername(core, person)),
         ip: caller.ip,
         attempt: () => byPassword(core, person, proof.password, caller),
         isKnownNetwork: (network) => isKnownNetwork(core.db.sql, person, network),
@@ -42,6 +44,14 @@ export async function reauthenticate(
   core.revocations.announceChanged(tenantId, principalKey({ kind: 'user', id: userId }));
   core.jobs.wake();
   return now;
+}
+
+async function findUsername(core: IdentityCore, { tenantId, userId }: SessionPerson): Promise<string> {
+  const [user] = await core.db.sql<{ username: string }>(
+    'SELECT username FROM users WHERE tenant_id = $1 AND id = $2',
+    [tenantId, userId],
+  );
+  return user?.username ?? '';
 }
 
 /** What a passkey has to sign. Throws `not_found` when the account has none. */

@@ -34,4 +34,20 @@ describe('who asks several things in a row learns no address', () => {
     expect(await probe('nobody@example.com')).to.deep.equal(expected);
     expect(await probe(email)).to.deep.equal(expected);
   });
+
+  it('[S29] failures by a username and by an address show no common count, whether they belong together or not', async () => {
+    await start({ env: { TRUST_PROXY: 'true', AUTH_FAILURE_LIMIT: '5', AUTH_FAILURE_LIMIT_ACCOUNT: '4' } });
+    const { username, email } = await createPerson(gateway);
+    const probe = async (address: string, from: string): Promise<unknown[]> => {
+      const heard = [];
+      for (const name of [{ username }, { email: address }]) {
+        const { status, headers } = await attempt({ ...name, password: 'wrong' }, from);
+        heard.push(status, headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining'));
+      }
+      return heard;
+    };
+    const expected = [401, '5', '4', 401, '5', '4'];
+    expect(await probe(email, '192.0.2.1')).to.deep.equal(expected);
+    expect(await probe('nobody@example.com', '192.0.2.2')).to.deep.equal(expected);
+  });
 });

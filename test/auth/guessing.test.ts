@@ -116,8 +116,8 @@ describe('passwords, enumeration and guessing', () => {
     expect([home.status, stranger.status, victim.status]).to.deep.equal([200, 429, 200]);
   });
 
-  it('[S30] username and e-mail of one account count together, over HTTP and sockets alike', async () => {
-    await start();
+  it('[S30] username and e-mail of one account count together for strangers, a name over HTTP and sockets alike', async () => {
+    await start({ env: { AUTH_FAILURE_LIMIT_ACCOUNT: '7', PROOF_OF_WORK_AFTER: '1000' } });
     const { username, email } = await createPerson(gateway);
     for (let i = 0; i < 3; i += 1) await attempt({ username, password: 'wrong' });
     const over = await attempt({ email, password: 'wrong' });
@@ -126,8 +126,14 @@ describe('passwords, enumeration and guessing', () => {
         ({ principal }) => principal.name,
         (error: unknown) => (error as { code: string }).code,
       );
-    const outcomes = [await socket('wrong'), await socket(PASSWORD)];
-    expect([over.status, ...outcomes]).to.deep.equal([401, 'invalid_credentials', 'rate_limited']);
+    const byName = [await socket(username, 'wrong'), await socket(username, PASSWORD)];
+    const byMail = [
+      await socket(email, 'wrong'),
+      await socket(email, 'wrong'),
+      await socket(email, PASSWORD),
+    ];
+    expect(byName).to.deep.equal(['invalid_credentials', 'rate_limited']);
+    expect(byMail).to.deep.equal(['invalid_credentials', 'invalid_credentials', 'rate_limited']);
   });
 
   it('[S30] the name is limited whether it exists or not', async () => {
