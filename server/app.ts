@@ -140,7 +140,7 @@ async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'clos
   };
   const namespaces = io ? serveSockets(io, parts, stops) : [];
   const accepting = (): boolean => door.isOpen;
-  const httpDeps = { config, db, identity, sync, metrics, log, baseUrl, allowOrigin, accepting };
+  const httpDeps = { config, db, identity, metrics, log, baseUrl, allowOrigin, accepting };
   serving.handle = createHttp(httpDeps).handle;
   stops.push(() => drain({ http, io, sync, door, namespaces }));
   await listen(http, config);

@@ -4,8 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { bodyParser } from '@koa/bodyparser';
-import Koa from 'koa';
+import type Router from '@koa/router';
 import { startIdentity } from '../../../server/auth/identity.ts';
 import type { Identity } from '../../../server/auth/identity.ts';
 import type { DisconnectListener } from '../../../server/auth/revoke-delays.ts';
@@ -13,40 +12,24 @@ import { parseConfig } from '../../../server/config.ts';
 import type { Database } from '../../../server/db.ts';
 import { createLocalHints } from '../../../server/hints.ts';
 import type { Hints } from '../../../server/hints.ts';
+import { createHttp } from '../../../server/http.ts';
 import { createLogger } from '../../../server/log.ts';
-import { problemDetails } from '../../../server/middleware/errors.ts';
-import { createRateLimits } from '../../../server/middleware/rate-limit.ts';
-import { requestId } from '../../../server/middleware/request-id.ts';
-import { accountRoutes } from '../../../server/routes/account.ts';
-import { adminClientRoutes } from '../../../server/routes/admin-clients.ts';
-import { adminKeyRoutes } from '../../../server/routes/admin-keys.ts';
-import { adminUserRoutes } from '../../../server/routes/admin-users.ts';
-import { auditRoutes } from '../../../server/routes/audit.ts';
-import { devMailRoutes } from '../../../server/routes/dev-mail.ts';
-import { invitationRoutes } from '../../../server/routes/invitations.ts';
-import { deviceRoutes } from '../../../server/routes/devices.ts';
-import { ipRuleRoutes } from '../../../server/routes/ip-rules.ts';
-import { loginStatsRoutes } from '../../../server/routes/login-stats.ts';
-import { mfaRoutes } from '../../../server/routes/mfa.ts';
-import { terminalRoutes } from '../../../server/routes/oauth-device.ts';
-import { oauthRoutes } from '../../../server/routes/oauth.ts';
-import { passkeyRoutes } from '../../../server/routes/passkeys.ts';
-import { peopleRoutes } from '../../../server/routes/people.ts';
-import { revocationRoutes } from '../../../server/routes/revocations.ts';
-import { roleRoutes } from '../../../server/routes/roles.ts';
-import { wellKnownRoutes } from '../../../server/routes/well-known.ts';
+import { createMetrics } from '../../../server/metrics.ts';
+import { createOriginCheck } from '../../../server/origins.ts';
 import { openTestDatabase } from '../../support/database.ts';
 
 export const ADMIN_KEY = 'an-admin-key-for-tests-only-0123456789';
 export const PASSWORD = 'glass otter 51 lantern';
 const ENCRYPTION_KEY = 'an encryption key for tests only, 42';
 
-/** Identity behind its real routes on a real port and database, with a clock to turn. */
+/** Identity behind the gateway's own HTTP on a real port and database, with a clock to turn. */
 export interface Gateway {
   url: string;
   db: Database & { url: string };
   identity: Identity;
   clock: Clock;
+  /** Every route that is served. */
+  routers: readonly Router[];
   /** Everything that was logged. */
   logged: () => string;
   close(): Promise<void>;
@@ -95,33 +78,11 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     console: createSink([]),
     onDisconnect: options.onDisconnect,
   });
-  const app = new Koa();
-  app.proxy = config.TRUST_PROXY;
-  app.maxIpsCount = 1;
-  const deps = { identity, limits: createRateLimits(config, identity.core.limits) };
-  app
-    .use(requestId())
-    .use(problemDetails(log))
-    .use(bodyParser({ enableTypes: ['json', 'form'], parsedMethods: ['POST', 'PUT', 'PATCH', 'DELETE'] }));
-  for (const routes of [
-    mfaRoutes,
-    passkeyRoutes,
-    peopleRoutes,
-    oauthRoutes,
-    adminClientRoutes,
-    adminUserRoutes,
-    auditRoutes,
-  ]) {
-    app.use(routes(deps).routes());
-  }
-  for (const routes of [deviceRoutes, adminKeyRoutes]) app.use(routes(deps).routes());
-  app.use(terminalRoutes(deps).routes());
-  for (const routes of [revocationRoutes, loginStatsRoutes]) app.use(routes(deps).routes());
-  for (const routes of [accountRoutes, invitationRoutes, roleRoutes, ipRuleRoutes])
-    app.use(routes(deps).routes());
-  app.use(wellKnownRoutes(deps).routes()).use(devMailRoutes(deps).routes());
-  const handle = app.callback();
-  const server = createServer((request, response) => void handle(request, response));
+  const allowOrigin = createOriginCheck(config, issuer);
+  const accepting = (): boolean => true;
+  const deps = { config, db, identity, metrics, log, baseUrl: issuer, allowOrigin, accepting };
+  const { handle, routers } = createHttp(deps);
+  const server = createServer(handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
@@ -129,6 +90,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     db,
     identity,
     clock,
+    routers,
     logged: () => lines.join(''),
     async close() {
       server.closeAllConnections();
@@ -140,6 +102,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     },
   };
 }
+
+/** One for all: each measures the event loop for as long as the process lives. */
+const metrics = createMetrics();
 
 type TestDatabase = Database & { url: string };
 
