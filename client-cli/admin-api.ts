@@ -4,6 +4,7 @@ import { callHttp, urlOf } from '../sdk/http.ts';
 import { ApiError } from '../sdk/index.ts';
 import type { Context } from './context.ts';
 import { CliError, EXIT, HINTS } from './failure.ts';
+import { withFreshProof } from './password-login.ts';
 
 /** Options that every administrative command has. */
 export interface AdminOptions {
@@ -38,7 +39,7 @@ export async function callAdmin<T>(context: Context, options: AdminOptions, call
   const isLoggedIn = (await context.session.restore()) !== undefined;
   const tenantId = options.tenantId ?? (call.body as { tenantId?: number } | undefined)?.tenantId;
   if (isLoggedIn && (await isAdmin(context, tenantId)))
-    return context.session.request<T>(sent.method, sent.path, sent.body);
+    return withFreshProof(context, () => context.session.request<T>(sent.method, sent.path, sent.body));
   const found = await findLocalKey(context);
   if (found) return withKey<T>(context, found, sent);
   if (isLoggedIn) throw lackOfRight(context);

@@ -9,16 +9,27 @@ export const FRESH_MS = 10 * 60_000;
 
 /**
  * For what a stolen access token alone must not do: the person has proved who they are within the last ten minutes. Comes
- * after `requireAuth`. Throws `reauthentication_required`; `forbidden` to what is not a person.
+ * after `requireAuth`. Throws `reauthentication_required` with the `methods` that do; `forbidden` to what is not a person.
  */
 export function requireFresh({ core }: Identity): Middleware {
   return async (ctx, next) => {
-    const { kind, tenantId, sessionId } = principalOf(ctx);
+    const { kind, tenantId, sessionId, id: userId } = principalOf(ctx);
     if (kind !== 'user') throw new AppError('forbidden', { message: 'Only a person may do this.' });
     const state = await core.states.load(tenantId, sessionId);
-    if (state === undefined || core.clock() - state.authenticatedAt > FRESH_MS)
-      throw new AppError('reauthentication_required');
+    if (state === undefined || core.clock() - state.authenticatedAt > FRESH_MS) {
+      const methods = methodsOf(await findFactors(core.db.sql, { tenantId, userId }));
+      throw new AppError('reauthentication_required', { members: { methods: ['password', ...methods] } });
+    }
     await next();
+  };
+}
+
+/** The same for acts that programs do too: a key, or a client with its secret, is its own proof. */
+export function requireFreshOfPeople(identity: Identity): Middleware {
+  const isFresh = requireFresh(identity);
+  return async (ctx, next) => {
+    if (principalOf(ctx).kind === 'user') await isFresh(ctx, next);
+    else await next();
   };
 }
 

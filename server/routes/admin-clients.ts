@@ -16,6 +16,7 @@ import {
 import type { ClientView } from '../auth/oauth-clients.ts';
 import { createTenant } from '../auth/tenants.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
@@ -73,10 +74,12 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
   const router = new Router({ prefix: '/api/v1/admin' });
   const admin = requireAuth(deps, { scope: 'admin' });
   const adminOfNamedTenant = requireAuth(deps, { scope: 'admin', tenantInBody: true });
+  const fresh = requireFreshOfPeople(deps.identity);
 
   router.post(
     '/oauth-clients',
     adminOfNamedTenant,
+    fresh,
     withBody(registration, async (ctx, input) => {
       ctx.body = { success: true, ...(await register(core, ctx, input)) };
       ctx.status = 201;
@@ -89,6 +92,7 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
   router.patch(
     '/oauth-clients/:id',
     admin,
+    fresh,
     withBody(changes, async (ctx, input) => {
       const {
         token_endpoint_auth_method: authMethod,
@@ -114,7 +118,7 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
       ctx.body = { success: true, tenant: { id: made.id, name: made.name } };
     }),
   );
-  addSecrets(router, core, admin);
+  addSecrets(router, core, [admin, fresh]);
   return router;
 }
 
@@ -140,10 +144,10 @@ async function register(
   return { client_id: client.clientId, client_secret: clientSecret, secretId, client: toWire(client) };
 }
 
-function addSecrets(router: Router, core: IdentityCore, admin: Middleware): void {
+function addSecrets(router: Router, core: IdentityCore, admin: Middleware[]): void {
   router.post(
     '/oauth-clients/:id/secrets',
-    admin,
+    ...admin,
     withBody(rotation, async (ctx, input) => {
       const change = { id: parseInput(id, paramOf(ctx, 'id')), ...input };
       const secret = await rotateSecret(core, principalOf(ctx), change, callerOf(ctx));
@@ -152,7 +156,7 @@ function addSecrets(router: Router, core: IdentityCore, admin: Middleware): void
       ctx.body = { success: true, secretId: secret.secretId, client_secret: secret.clientSecret };
     }),
   );
-  router.delete('/oauth-clients/:id/secrets/:secretId', admin, async (ctx) => {
+  router.delete('/oauth-clients/:id/secrets/:secretId', ...admin, async (ctx) => {
     const secret = parseInput(z.object({ id, secretId: id }), {
       id: paramOf(ctx, 'id'),
       secretId: paramOf(ctx, 'secretId'),

@@ -9,6 +9,7 @@ import type { Identity } from '../auth/identity.ts';
 import { changeOwner, createOwner, listOwners, OWNER_TYPES } from '../auth/key-owners.ts';
 import { grant, scope, text } from '../auth/names.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 import { pageInput, paginate } from './paging.ts';
@@ -68,9 +69,10 @@ const keyPage = pageInput.extend({ clientId: z.uuid().optional() });
 export function adminKeyRoutes(deps: KeyDeps): Router {
   const router = new Router({ prefix: '/api/v1/admin' });
   const read = requireAuth(deps, { scope: 'admin' });
-  const write = [read, countOperation(deps)];
+  const end = [read, countOperation(deps)];
+  const write = [read, requireFreshOfPeople(deps.identity), countOperation(deps)];
   addKeys(router, deps.identity.core, { read, write });
-  addKeyEnds(router, deps.identity.core, write);
+  addKeyEnds(router, deps.identity.core, { end, write });
   addOwners(router, deps.identity.core, { read, write });
   return router;
 }
@@ -112,7 +114,12 @@ function addKeys(router: Router, core: IdentityCore, { read, write }: Guards): v
   );
 }
 
-function addKeyEnds(router: Router, core: IdentityCore, write: Middleware[]): void {
+/** A key that was stolen is ended without looking for a password first. */
+function addKeyEnds(
+  router: Router,
+  core: IdentityCore,
+  { end, write }: { end: Middleware[]; write: Middleware[] },
+): void {
   router.post(
     '/keys/:id/rotate',
     ...write,
@@ -123,7 +130,7 @@ function addKeyEnds(router: Router, core: IdentityCore, write: Middleware[]): vo
       answerNewKey(ctx, 'The API key has a new secret. It is shown this once.', made);
     }),
   );
-  router.delete('/keys/:id/revoke', ...write, async (ctx) => {
+  router.delete('/keys/:id/revoke', ...end, async (ctx) => {
     const view = await revokeKey(core, principalOf(ctx), idOf(ctx), callerOf(ctx));
     answer(ctx, 'The API key is revoked.', toWire(view));
   });

@@ -6,7 +6,7 @@ import { removeSecondFactors } from '../auth/second-factor-removal.ts';
 import { changeUser, listUsers } from '../auth/user-admin.ts';
 import type { UserView } from '../auth/user-admin.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
-import { requireFreshProof } from '../middleware/fresh.ts';
+import { requireFreshOfPeople, requireFreshProof } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
@@ -38,6 +38,7 @@ export function adminUserRoutes(deps: { identity: Identity; limits: RateLimits }
   router.patch(
     '/users/:id',
     admin,
+    requireFreshOfPeople(deps.identity),
     withBody(changes, async (ctx, input) => {
       const change = { id: parseInput(z.uuid(), paramOf(ctx, 'id')), changes: input };
       ctx.body = {

@@ -17,6 +17,7 @@ import { logOut, revoke } from '../auth/revoke.ts';
 import { guardSecret } from '../auth/secret-guesses.ts';
 import type { TokenSet } from '../auth/sessions.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
 import { authenticateToken, findAccessToken } from '../middleware/possession.ts';
 import { showCounts } from '../middleware/rate-limit.ts';
@@ -154,6 +155,7 @@ function addAdministration(router: Router, deps: DeviceDeps): void {
   router.patch(
     '/admin/devices/:id',
     admin,
+    requireFreshOfPeople(deps.identity),
     withBody(grants, async (ctx, input) => {
       const change = { id: parseInput(z.uuid(), paramOf(ctx, 'id')), changes: input };
       const view = await changeDevice(core, principalOf(ctx), change, callerOf(ctx));

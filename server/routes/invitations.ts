@@ -5,6 +5,7 @@ import { acceptInvitation, lookAtInvitation } from '../auth/invitation-accept.ts
 import { createInvitation, listInvitations, withdrawInvitation } from '../auth/invitations.ts';
 import { email, grant, roleName, username } from '../auth/names.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
+import { requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
@@ -28,6 +29,7 @@ export function invitationRoutes(deps: { identity: Identity; limits: RateLimits 
   router.post(
     '/api/v1/admin/invitations',
     requireAuth(deps, { scope: 'admin', tenantInBody: true }),
+    requireFreshOfPeople(identity),
     withBody(invitation, async (ctx, { email, role, partitions }) => {
       const settings = { email, role, partitions };
       const made = await createInvitation(core, principalOf(ctx), settings, callerOf(ctx));

@@ -4,7 +4,7 @@ import { changeRole, createRole, deleteRole, listRoles } from '../auth/custom-ro
 import type { Identity } from '../auth/identity.ts';
 import { roleName, scope } from '../auth/names.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
-import { FRESH_MS } from '../middleware/fresh.ts';
+import { FRESH_MS, requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
@@ -28,6 +28,7 @@ export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Ro
   const { core } = deps.identity;
   const router = new Router();
   const admin = requireAuth(deps, { scope: 'admin' });
+  const fresh = requireFreshOfPeople(deps.identity);
   router.get('/auth/permissions', requireAuth(deps), async (ctx) => {
     const principal = principalOf(ctx);
     const { tenantId, sessionId, scopes, grants } = principal;
@@ -48,6 +49,7 @@ export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Ro
   router.post(
     '/api/v1/admin/roles',
     requireAuth(deps, { scope: 'admin', tenantInBody: true }),
+    fresh,
     withBody(role, async (ctx, { name, scopes, rateLimit }) => {
       const made = await createRole(core, principalOf(ctx), { name, scopes, rateLimit }, callerOf(ctx));
       ctx.status = 201;
@@ -57,6 +59,7 @@ export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Ro
   router.put(
     '/api/v1/admin/roles/:name',
     admin,
+    fresh,
     withBody(changes, async (ctx, input) => {
       const settings = { name: parseInput(roleName, paramOf(ctx, 'name')), ...input };
       ctx.body = {
@@ -65,7 +68,7 @@ export function roleRoutes(deps: { identity: Identity; limits: RateLimits }): Ro
       };
     }),
   );
-  router.delete('/api/v1/admin/roles/:name', admin, async (ctx) => {
+  router.delete('/api/v1/admin/roles/:name', admin, fresh, async (ctx) => {
     await deleteRole(core, principalOf(ctx), parseInput(roleName, paramOf(ctx, 'name')), callerOf(ctx));
     ctx.body = { success: true, message: 'The role is gone.' };
   });
