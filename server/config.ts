@@ -316,3 +316,9 @@ export function readEnvironment(): Record<string, string | undefined> {
 export function dataPath(config: Pick<Config, 'DATA_DIR'>, name: string): string {
   return join(config.DATA_DIR, name);
 }
+
+/** For a process of our own that needs none of the settings, among which are secrets. */
+export function bareEnvironment(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'SystemRoot'];
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
+}

@@ -59,7 +59,7 @@ const FIND = prepare(
 export type ClientLookUps = GroupQueue<string, ClientRow | undefined>;
 
 export function createClientLookUps(sql: Sql, clock: Clock): ClientLookUps {
-  return new GroupQueue(async (clientIds) => {
+  return new GroupQueue<string, ClientRow | undefined>(async (clientIds) => {
     const rows = await sql<ClientRow & { position: number }>(FIND, [
       clientIds.map((clientId) => findTenantOf('slc', clientId) ?? 0),
       clientIds,

@@ -135,7 +135,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
   const box = await openBox(config);
   const tokenLife = config.JWT_EXPIRES_IN;
   const adminKey = await openAdminKey(config);
-  const passwords = await createPasswordHasher();
+  const passwords = createPasswordHasher();
   const keys = await openKeyRing({ db, box, clock, tokenLife, checksOnly: !servesIdentity(config) });
   const stored = createStates({ db, log, clock });
   const watched = { ...stored, db, hints, log, keys, clock, tokenLife, onDisconnect };

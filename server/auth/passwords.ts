@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import argon2 from 'argon2';
 import { AppError } from '../../protocol/errors.ts';
 import { isCommonPassword } from './common-passwords.ts';
+import { COST, hashing } from './hashing.ts';
 
 const MIN_LENGTH = 8;
 const MAX_LENGTH = 256;
-/** argon2id as OWASP recommends; explicit, for the library's own default costs four times the time. */
-const PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
-/** libuv has four threads; two are left for files, DNS and signatures. And one processor is left for everybody else. */
+/** One processor is left for everybody else. */
 const CONCURRENCY = Math.max(1, Math.min(2, availableParallelism() - 1));
 /** Waiting computations: 25 ms each, so the last in the queue waits some 3 s, or 6 s on two processors. */
 const MAX_WAITING = 256;
@@ -20,20 +18,27 @@ export interface PasswordHasher {
   verify(stored: string | undefined, password: string): Promise<boolean>;
 }
 
-export async function createPasswordHasher(
+export function createPasswordHasher(
   options: { concurrency?: number; maxWaiting?: number } = {},
-): Promise<PasswordHasher> {
+): PasswordHasher {
   const gate = createGate(options.concurrency ?? CONCURRENCY, options.maxWaiting ?? MAX_WAITING);
-  const dummy = await argon2.hash(randomBytes(32), PARAMETERS);
+  const dummy = createDummy();
   return {
-    hash: (password) => gate(() => argon2.hash(normalize(password), PARAMETERS)),
+    hash: (password) => gate(() => hashing.hash(normalize(password))),
     async verify(stored, password) {
       // a password that could never have been set still costs one computation, of bounded length
       const candidate = isTooLong(password) ? '' : normalize(password);
-      const matches = await gate(() => argon2.verify(stored ?? dummy, candidate));
+      const matches = await gate(() => hashing.verify(stored ?? dummy, candidate));
       return matches && stored !== undefined && candidate !== '';
     },
   };
+}
+
+/** A hash that no password has: it costs what a stored one does. */
+function createDummy(): string {
+  const random = (bytes: number): string => randomBytes(bytes).toString('base64').replaceAll('=', '');
+  const { memoryCost, timeCost, parallelism } = COST;
+  return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${random(16)}$${random(32)}`;
 }
 
 /**

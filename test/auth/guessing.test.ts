@@ -193,7 +193,7 @@ describe('passwords, enumeration and guessing', () => {
 
   it('[S31] an argon2 flood is bounded: a full queue answers busy', async () => {
     await start();
-    const hasher = await createPasswordHasher({ concurrency: 1, maxWaiting: 3 });
+    const hasher = createPasswordHasher({ concurrency: 1, maxWaiting: 3 });
     const outcomes = await Promise.all(
       Array.from({ length: 10 }, () =>
         hasher.hash(PASSWORD).then(
