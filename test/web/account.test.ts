@@ -103,8 +103,25 @@ describe('web: your account', function () {
     await page.getByRole('button', { name: 'Close my account…' }).click();
     await dialog.getByRole('button', { name: 'Close my account' }).click();
     await page.getByText('Your account is closed').waitFor();
+    await page.waitForFunction(async () => (await indexedDB.databases()).length === 0);
+    expect(await page.getByText('Your session has ended').count()).to.equal(0);
     await logIn(visitor, 'elira');
     await page.getByRole('alert').waitFor();
+  });
+
+  it('says why somebody may not, in the words of the gateway', async () => {
+    const visitor = await visit();
+    const { page } = visitor;
+    await enter(visitor, 'elona');
+    await openAccount(page, 'Profile');
+    const message = 'The last owner stays: make somebody else an owner first.';
+    await page.route('**/api/account/deactivate', (route) =>
+      route.fulfill({ status: 403, json: { status: 403, code: 'forbidden', detail: message } }),
+    );
+    await page.getByRole('button', { name: 'Close my account…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'Close my account' }).click();
+    await dialog.getByRole('alert').filter({ hasText: message }).waitFor();
   });
 
   describe('asks who one is', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { enterGranted, isLive, openSection, useBrowser } from './browser.ts';
+import type { Page } from 'playwright-core';
+import { enterGranted, isLive, logIn, openSection, useBrowser } from './browser.ts';
 import { invoice } from './samples.ts';
 
 describe('web: the session', function () {
@@ -60,6 +61,31 @@ describe('web: the session', function () {
     await visitor.gateway.revoke('hana');
     await visitor.page.getByText('Your session has ended').waitFor();
     await visitor.page.getByRole('button', { name: 'Log in' }).waitFor();
+  });
+
+  const keeps = (page: Page): Promise<string[]> =>
+    page.evaluate(async () => {
+      const databases = await indexedDB.databases();
+      return [...databases.map(({ name = '' }) => name), ...Object.keys(localStorage)].filter((name) =>
+        /^sluice\.\d/.test(name),
+      );
+    });
+
+  it('revoked means gone: what the browser had received is deleted, on an open page and at the next visit', async () => {
+    const [open, away] = [await visit(), await visit()];
+    await enterGranted(open, 'hysen');
+    await logIn(away, 'hysen');
+    await isLive(away.page);
+    for (const { page } of [open, away]) expect(await keeps(page)).to.have.length.above(1);
+    await away.page.goto('about:blank');
+    await open.gateway.revoke('hysen');
+    await open.page.getByText('What this browser had received is deleted').waitFor();
+    await away.page.goto(away.gateway.url);
+    await away.page.getByText('What this browser had received is deleted').waitFor();
+    for (const { page } of [open, away]) {
+      await page.waitForFunction(async () => (await indexedDB.databases()).length === 0);
+      expect(await keeps(page)).to.deep.equal([]);
+    }
   });
 
   it('without the gateway shows the last state and says so, keeps messages, and catches up', async () => {

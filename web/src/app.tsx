@@ -8,6 +8,7 @@ import { Failure } from './components/failure.tsx';
 import { Waiting } from './components/waiting.tsx';
 import { SessionProvider, useSession } from './hooks/use-session.tsx';
 import type { Farewell } from './model/farewell.ts';
+import type { Renewals } from './model/renewals.ts';
 
 const SignedIn = lazy(async () => ({ default: (await import('./pages/signed-in.tsx')).SignedIn }));
 const LoginPage = lazy(async () => ({ default: (await import('./pages/login-page.tsx')).LoginPage }));
@@ -24,11 +25,17 @@ const theme = createTheme({
   components: { InputWrapper: { defaultProps: { withAsterisk: false } } },
 });
 
+interface AppProps {
+  session: Session;
+  farewell: Farewell;
+  renewals: Renewals;
+}
+
 /**
  * Variables and classes come from static style sheets (main.tsx): Mantine's own <style> elements would need
  * 'unsafe-inline' in the content security policy. Routes are in the fragment, so that any static server can serve them.
  */
-export function App({ session, farewell }: { session: Session; farewell: Farewell }) {
+export function App({ session, farewell, renewals }: AppProps) {
   return (
     <MantineProvider
       theme={theme}
@@ -37,7 +44,7 @@ export function App({ session, farewell }: { session: Session; farewell: Farewel
       withGlobalClasses={false}
     >
       <Failure>
-        <SessionProvider session={session} farewell={farewell}>
+        <SessionProvider session={session} farewell={farewell} renewals={renewals}>
           <Router hook={useHashLocation}>
             <Suspense fallback={<Waiting words="Loading…" />}>
               <Gate />

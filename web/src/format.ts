@@ -1,3 +1,4 @@
+import { ERRORS } from '../../protocol/errors.ts';
 import { ApiError } from '../../sdk/index.ts';
 
 /** How numbers, times and refusals read. English whatever the browser's language: the page is in English. */
@@ -72,7 +73,7 @@ export function explain(error: unknown, own: Advice = {}): string {
   if (error instanceof ApiError && error.status === 0)
     return 'The gateway cannot be reached. Check the connection and try again.';
   const code = codeOf(error);
-  const advice = code === undefined ? undefined : (own[code] ?? ADVICE[code]);
+  const advice = code === undefined ? undefined : (own[code] ?? sentenceOf(code, error) ?? ADVICE[code]);
   const wait = retryAfterOf(error);
   const later = wait === undefined ? '' : ` Try again in ${formatAge(wait)}.`;
   if (advice !== undefined) return advice + later;
@@ -80,6 +81,16 @@ export function explain(error: unknown, own: Advice = {}): string {
     ? error.message + later
     : `That did not work.${later}`;
 }
+
+/** Where the gateway says why not, that says more than what all refusals of the kind have in common. */
+function sentenceOf(code: string, error: unknown): string | undefined {
+  if ((code !== 'forbidden' && code !== 'already_exists') || !(error instanceof Error)) return undefined;
+  const { message } = error;
+  if (message === '' || message === ERRORS[code].message) return undefined;
+  return NEEDS_RIGHT.test(message) ? `${message} Ask an administrator for the right to.` : message;
+}
+
+const NEEDS_RIGHT = /\bneeds the scope\b|^You may not\b/;
 
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;

@@ -9,13 +9,15 @@ interface ConfirmProps {
   title: string;
   /** What is done, on its button. */
   deed: string;
+  /** On the button that does nothing. */
+  back?: string;
   onConfirm: () => void | Promise<void>;
   onClose: () => void;
   children: ReactNode;
 }
 
 /** Asks before what cannot be undone, or reaches others. Stays open with the reason when it is refused. */
-export function Confirm({ title, deed, onConfirm, onClose, children }: ConfirmProps) {
+export function Confirm({ title, deed, back = 'Go back', onConfirm, onClose, children }: ConfirmProps) {
   const { busy, error, run } = useAction();
   const confirm = (): void => void run(async () => onConfirm());
   return (
@@ -30,7 +32,7 @@ export function Confirm({ title, deed, onConfirm, onClose, children }: ConfirmPr
           {deed}
         </Button>
         <Button variant="default" onClick={onClose}>
-          Go back
+          {back}
         </Button>
       </div>
     </Dialog>

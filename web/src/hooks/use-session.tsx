@@ -15,14 +15,15 @@ import {
 import type { Session, SessionUser } from '../../../sdk/index.ts';
 import { explain } from '../format.ts';
 import type { Farewell } from '../model/farewell.ts';
-import { forgetWaiting } from '../model/local-copy.ts';
+import { forgetCopy, forgetWaiting } from '../model/local-copy.ts';
+import type { Renewals } from '../model/renewals.ts';
 import { mayHaveSession, noteSession, onHint } from '../model/session-hint.ts';
 
 export type Phase =
   | { name: 'restoring' }
   | { name: 'unreachable'; retryAt: number; message: string }
-  /** `notice`: why one has to log in (again). */
-  | { name: 'guest'; notice?: string }
+  /** `notice`: why one has to log in (again). `forget`: what this browser kept of the person goes. */
+  | { name: 'guest'; notice?: string; forget?: boolean }
   | { name: 'user'; user: SessionUser }
   /** Logging out: the connections are closed before the session is, or they would ask for a new token. */
   | { name: 'leaving'; elsewhere?: boolean };
@@ -38,8 +39,8 @@ interface SessionContext {
   logout: () => void;
   /** The gateway ended the session on an open socket. */
   end: (code: string) => void;
-  /** Told on the login page. */
-  announce: (notice: string) => void;
+  /** Told on the login page. `forget`: what this browser kept of the person goes. */
+  announce: (notice: string, options?: { forget?: boolean }) => void;
   /** The sign-up that waits for its code; kept in memory, not in the URL. */
   pending: Pending;
   setPending: (pending: Pending) => void;
@@ -62,10 +63,11 @@ const context = createContext<SessionContext | null>(null);
 interface SessionProviderProps {
   session: Session;
   farewell: Farewell;
+  renewals: Renewals;
   children: ReactNode;
 }
 
-export function SessionProvider({ session, farewell, children }: SessionProviderProps) {
+export function SessionProvider({ session, farewell, renewals, children }: SessionProviderProps) {
   const [phase, setPhase] = useState<Phase>({ name: 'restoring' });
   const [pending, setPending] = useState(NOTHING_PENDING);
   const [attempt, setAttempt] = useState(0);
@@ -76,19 +78,22 @@ export function SessionProvider({ session, farewell, children }: SessionProvider
   useEffect(() => {
     // A session that is to be ended is not taken up, though its cookie is still there.
     const isThere = mayHaveSession() && !farewell.isOwed();
-    stopRestoring.current = restore({ session, isThere, attempt, setPhase, setAttempt });
+    stopRestoring.current = restore({ session, renewals, isThere, attempt, setPhase, setAttempt });
     return () => stopRestoring.current();
-  }, [session, farewell, attempt]);
+  }, [session, farewell, renewals, attempt]);
   useEffect(
     () =>
       session.onChange((user) => {
         noteSession(user !== undefined);
         if (user) setPhase({ name: 'user', user });
         // The first restore of a visitor without a session says so by its own answer.
-        else setPhase((old) => (old.name === 'user' ? { name: 'guest', notice: noticeOf() } : old));
+        else setPhase((old) => (old.name === 'user' ? endedBy(renewals.refusal()) : old));
       }),
-    [session],
+    [session, renewals],
   );
+  useEffect(() => {
+    if (phase.name === 'guest' && phase.forget === true) forgetCopy();
+  }, [phase]);
 
   useEffect(() => {
     if (phase.name !== 'leaving') return;
@@ -111,9 +116,13 @@ export function SessionProvider({ session, farewell, children }: SessionProvider
 
   const logout = useCallback(() => setPhase({ name: 'leaving' }), []);
   const end = useCallback((code: string) => {
-    setPhase((old) => (old.name === 'leaving' ? old : { name: 'guest', notice: noticeOf(code) }));
+    // Whoever left by themselves was told what of it they need to know.
+    setPhase((old) => (old.name === 'user' ? endedBy(code) : old));
   }, []);
-  const announce = useCallback((notice: string) => setPhase({ name: 'guest', notice }), []);
+  const announce = useCallback(
+    (notice: string, options = {}) => setPhase({ name: 'guest', notice, ...options }),
+    [],
+  );
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
 
   const value = useMemo(
@@ -168,13 +177,14 @@ const waitBefore = (attempt: number): number =>
 
 interface Restoring {
   session: Session;
+  renewals: Renewals;
   isThere: boolean;
   attempt: number;
   setPhase: SetPhase;
   setAttempt: (attempt: number) => void;
 }
 
-function restore({ session, isThere, attempt, setPhase, setAttempt }: Restoring): () => void {
+function restore({ session, renewals, isThere, attempt, setPhase, setAttempt }: Restoring): () => void {
   let timer: number | undefined;
   let cancelled = false;
   if (!isThere) {
@@ -186,7 +196,7 @@ function restore({ session, isThere, attempt, setPhase, setAttempt }: Restoring)
     .then((user) => {
       if (cancelled) return;
       if (!user) noteSession(false);
-      setPhase(user ? { name: 'user', user } : { name: 'guest' });
+      setPhase(user ? { name: 'user', user } : foundEnded(renewals.refusal()));
     })
     .catch((error: unknown) => {
       if (cancelled) return;
@@ -202,7 +212,18 @@ function restore({ session, isThere, attempt, setPhase, setAttempt }: Restoring)
 
 const LOGGED_OUT = 'You are logged out.';
 
-function noticeOf(code?: string): string {
-  if (code === 'token_expired') return 'Your session has expired. Log in to go on.';
-  return 'Your session has ended: it expired, or you or an administrator ended it. Log in to go on. What was received is still here.';
+function endedBy(code: string | undefined): Phase {
+  if (code === 'revoked') return { name: 'guest', notice: REVOKED, forget: true };
+  if (code === 'token_expired') return { name: 'guest', notice: EXPIRED };
+  return { name: 'guest', notice: ENDED };
 }
+
+/** At a first visit there is nothing to tell, and a browser that keeps nothing does not know whether it is one. */
+function foundEnded(code: string | undefined): Phase {
+  return code === 'revoked' || code === 'token_expired' ? endedBy(code) : { name: 'guest' };
+}
+
+const EXPIRED = 'Your session has expired. Log in to go on. What was received is still here.';
+const REVOKED =
+  'Your session has ended: you or an administrator ended it. What this browser had received is deleted. Log in to go on.';
+const ENDED = 'Your session has ended. Log in to go on. What was received is still here.';

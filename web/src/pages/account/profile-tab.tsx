@@ -1,8 +1,8 @@
 import { useState, type SyntheticEvent } from 'react';
-import { Button, Text, TextInput, Title } from '@mantine/core';
+import { Button, Text, TextInput } from '@mantine/core';
 import { Awaited } from '../../components/awaited.tsx';
 import { Card } from '../../components/card.tsx';
-import { Dialog } from '../../components/dialog.tsx';
+import { Confirm } from '../../components/confirm.tsx';
 import { Fault } from '../../components/fault.tsx';
 import { faultsByField, formatDay } from '../../format.ts';
 import { useAction } from '../../hooks/use-action.ts';
@@ -94,7 +94,7 @@ function ClosingCard() {
     <Card title="Close your account">
       <Text size="sm">
         You are logged out everywhere and cannot log in again, until an administrator opens the account again.
-        Nothing is deleted.
+        The gateway deletes nothing.
       </Text>
       <div className="buttons">
         <Button variant="default" className="danger" onClick={() => setAsking(true)}>
@@ -109,27 +109,22 @@ function ClosingCard() {
 function ClosingDialog({ onClose }: { onClose: () => void }) {
   const account = useAccount();
   const { announce } = useSession();
-  const { busy, error, run } = useAction();
-  const close = (): void =>
-    void run(async () => {
-      await account.deactivate();
-      announce('Your account is closed. An administrator can open it again.');
-    });
   return (
-    <Dialog label="Close your account?" size="small" onClose={onClose}>
-      <Title order={2} size="h4">
-        Close your account?
-      </Title>
-      <Text size="sm">You will be logged out here and everywhere else, at once.</Text>
-      <Fault error={error} />
-      <div className="buttons">
-        <Button color="red" loading={busy} onClick={close}>
-          Close my account
-        </Button>
-        <Button variant="default" onClick={onClose}>
-          Keep it
-        </Button>
-      </div>
-    </Dialog>
+    <Confirm
+      title="Close your account?"
+      deed="Close my account"
+      back="Keep it"
+      onConfirm={async () => {
+        await account.deactivate();
+        announce(CLOSED, { forget: true });
+      }}
+      onClose={onClose}
+    >
+      You will be logged out here and everywhere else, at once, and what this browser has received is deleted
+      from it.
+    </Confirm>
   );
 }
+
+const CLOSED =
+  'Your account is closed, and what this browser had received is deleted. An administrator can open the account again.';
