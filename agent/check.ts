@@ -14,12 +14,13 @@ import { createLedger } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
 import { headlessText } from './print.ts';
 import { findRightsFaults } from './rights.ts';
+import { findRowFaults } from './sample.ts';
 import { findForeignBranch } from './session.ts';
 
 /** `agent check`: everything that can be found out before the agent is run. */
 
 export interface CheckResult {
-  name: 'configuration' | 'database' | 'mapping' | 'gateway';
+  name: 'configuration' | 'database' | 'mapping' | 'rows' | 'gateway';
   ok: boolean;
   details: string[];
 }
@@ -70,7 +71,9 @@ function checkDatabase(config: AgentConfig): { exitCode: ExitCode; results: Chec
   try {
     const database = openErp(config.database, { ...config, readOnly: true });
     try {
-      const results = [checkState(database, config), checkMapping(database, config)];
+      const mapped = checkMapping(database, config);
+      const rows = mapped.ok ? [checkRows(database, config)] : [];
+      const results = [checkState(database, config), mapped, ...rows];
       return { exitCode: results.every(({ ok }) => ok) ? EXIT.ok : EXIT.configuration, results };
     } finally {
       database.close();
@@ -105,6 +108,14 @@ function checkMapping(database: Database, { mapping }: AgentConfig): CheckResult
     ({ table, rows, head }) => `${table}: ${headlessText(rows)} (${head})`,
   );
   return { name: 'mapping', ok: true, details };
+}
+
+const TRANSLATE =
+  'translate them in the mapping with "values" or "as" (docs/AGENT.md, "Words and dates of your own"), or correct them in the ERP';
+
+function checkRows(database: Database, { mapping, partition }: AgentConfig): CheckResult {
+  const faults = findRowFaults(database, mapping, partition);
+  return { name: 'rows', ok: faults.length === 0, details: faults.length === 0 ? [] : [...faults, TRANSLATE] };
 }
 
 function exitCodeOf(error: unknown): ExitCode {

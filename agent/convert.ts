@@ -1,5 +1,7 @@
 import type { RecordData } from '../protocol/sync.ts';
 import type { Row, Value } from './literal.ts';
+import type { DateForm } from './local-dates.ts';
+import { fromIsoDate, toIsoDate } from './local-dates.ts';
 import type { ColumnSpec, Conversion } from './mapping.ts';
 
 /** Values of columns as values of records, and back. */
@@ -15,43 +17,82 @@ export class MappingFault extends Error {
 /** NULL becomes an absent field. */
 export function toFields(specs: Record<string, ColumnSpec>, row: Row): RecordData {
   const data: RecordData = {};
-  for (const [field, { column, as }] of Object.entries(specs)) {
-    const value = toWire(row[column] ?? null, as, column);
+  for (const [field, spec] of Object.entries(specs)) {
+    const value = toWire(row[spec.column] ?? null, spec);
     if (value !== null) data[field] = value;
   }
   return data;
 }
 
-export function toWire(value: Value, as: Conversion, column: string): string | number | null {
+export function toWire(value: Value, spec: ColumnSpec): string | number | boolean | null {
+  const { as, column } = spec;
   if (value === null) return null;
   if (value instanceof Uint8Array) throw new MappingFault(`${column} holds a blob`);
+  const named = translate(spec, value);
+  if (named !== undefined) return named;
+  if (as === undefined) return value;
   if (as === 'text') return String(value);
   if (as === 'number') return toNumber(value, column);
   if (as === 'cents') return toMoney(toNumber(value, column), column);
-  return value;
+  return as === 'unix' ? fromSeconds(toNumber(value, column), column) : toDate(value, as, column);
+}
+
+/** The word of the other side, where the mapping has one. */
+function translate(
+  { values }: Conversion,
+  value: string | number | boolean,
+): string | number | boolean | undefined {
+  return values && Object.hasOwn(values, String(value)) ? values[String(value)] : undefined;
+}
+
+function toDate(value: string | number, form: DateForm, column: string): string {
+  const date = toIsoDate(String(value), form);
+  if (date === undefined) throw new MappingFault(`${column} is no date of the form ${form}`);
+  return date;
+}
+
+function fromSeconds(seconds: number, column: string): string {
+  const date = new Date(seconds * 1_000);
+  if (Number.isNaN(date.getTime())) throw new MappingFault(`${column} is no date in seconds`);
+  return date.toISOString();
 }
 
 /** A record's value for a column. */
-export function toLocal(value: unknown, as: Conversion): Value {
+export function toLocal(value: unknown, conversion: Conversion): Value {
   if (value === undefined || value === null) return null;
+  if (typeof value === 'object') return JSON.stringify(value);
+  const scalar = value as string | number | boolean;
+  const local = translate(conversion, scalar) ?? convertLocal(scalar, conversion.as);
+  return typeof local === 'boolean' ? Number(local) : local;
+}
+
+function convertLocal(value: string | number | boolean, as: Conversion['as']): Value | boolean {
+  if (as === undefined) return value;
   if (as === 'cents') return toCents(value);
-  if (as === 'number' && (typeof value === 'number' || typeof value === 'string')) return Number(value);
-  if (typeof value === 'number') return as === 'text' ? String(value) : value;
-  if (typeof value === 'string') return value;
-  return typeof value === 'boolean' ? Number(value) : JSON.stringify(value);
+  if (typeof value === 'boolean') return value;
+  if (as === 'number') return Number(value);
+  if (as === 'text') return String(value);
+  if (as === 'unix') return toSeconds(value);
+  return typeof value === 'string' ? (fromIsoDate(value, as) ?? value) : value;
+}
+
+/** What is no date stays as it is. */
+function toSeconds(value: string | number): string | number {
+  const at = typeof value === 'string' ? Date.parse(value) : NaN;
+  return Number.isNaN(at) ? value : Math.floor(at / 1_000);
 }
 
 /** A record id from its template; every column in it must have a value. */
 export function toId(template: string, partition: string, row: Row): string {
   return template.replaceAll(/\$\{([^}]*)\}/g, (_, name: string) => {
     if (name === 'partition') return partition;
-    const value = toWire(row[name] ?? null, 'text', name);
+    const value = toWire(row[name] ?? null, { column: name, as: 'text' });
     if (value === null) throw new MappingFault(`${name} is empty, but names the record`);
     return String(value);
   });
 }
 
-export function toNumber(value: Value, column: string): number {
+export function toNumber(value: Value | boolean, column: string): number {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number))
     throw new MappingFault(`${column} is no number`);

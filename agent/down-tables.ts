@@ -102,10 +102,11 @@ function writeOwned(
 }
 
 function valuesOf({ columns }: DownMapping, record: DownRecord): Record<string, Value> {
-  const values = Object.entries(columns).map(([column, { field, as }]): [string, Value] => {
+  const values = Object.entries(columns).map(([column, source]): [string, Value] => {
+    const { field } = source;
     if (field === '$partition') return [column, record.partition];
     if (field === '$id') return [column, record.id];
-    return [column, toLocal(Object.hasOwn(record.data, field) ? record.data[field] : null, as)];
+    return [column, toLocal(Object.hasOwn(record.data, field) ? record.data[field] : null, source)];
   });
   return Object.fromEntries(values);
 }

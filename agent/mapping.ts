@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { collectionName } from '../protocol/sync.ts';
+import { DATE_FORMS } from './local-dates.ts';
 
 /**
  * How the tables of a local database become records and back: all of it named in the configuration, nothing in code.
@@ -14,13 +15,25 @@ const identifier = z
   .refine((name) => !/^(sluice_|sqlite_)/i.test(name), 'names that begin with sluice_ or sqlite_ are taken');
 const template = z.string().min(1).describe('A record id: text with ${column}; ${partition} is the branch.');
 
-/** A column as it is, or with a conversion. `cents`: whole cents here, a decimal string such as "12.50" there. */
+/**
+ * `cents`: whole cents here, a decimal string such as "12.50" there. `unix`: seconds here; the forms of dates: that form
+ * here, ISO 8601 there.
+ */
+const CONVERSIONS = ['text', 'number', 'cents', 'unix', ...DATE_FORMS] as const;
+const conversion = {
+  as: z.enum(CONVERSIONS).optional(),
+  /** Words of the one side to words of the other; what is not named goes through `as`. */
+  values: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+};
+const CONVERSION_TEXT = `"as": ${CONVERSIONS.map((one) => `"${one}"`).join(' or ')}, "values": {"theirs": "ours"}`;
+
+/** A column as it is, or with a conversion. */
 const column = z.union(
   [
-    identifier.transform((name) => ({ column: name, as: undefined })),
-    z.strictObject({ column: identifier, as: z.enum(['text', 'number', 'cents']).optional() }),
+    identifier.transform((name): ColumnConversion => ({ column: name })),
+    z.strictObject({ column: identifier, ...conversion }),
   ],
-  'must be the name of a column (not sluice_… or sqlite_…), or {"column": …, "as": "text", "number" or "cents"}',
+  `must be the name of a column (not sluice_… or sqlite_…), or {"column": …, ${CONVERSION_TEXT}}`,
 );
 const fields = z.record(z.string().min(1), column);
 const constants = z.record(z.string(), z.unknown()).default({});
@@ -87,10 +100,10 @@ const source = z.union(
     z
       .string()
       .min(1)
-      .transform((name) => ({ field: name, as: undefined })),
-    z.strictObject({ field: z.string().min(1), as: z.enum(['text', 'number', 'cents']).optional() }),
+      .transform((name): FieldConversion => ({ field: name })),
+    z.strictObject({ field: z.string().min(1), ...conversion }),
   ],
-  'must be the name of a field of the record, or {"field": …, "as": "text", "number" or "cents"}; the column stands before it',
+  `must be the name of a field of the record, or {"field": …, ${CONVERSION_TEXT}}; the column stands before it`,
 );
 
 const down = z
@@ -134,7 +147,14 @@ export type MovementsMapping = z.infer<typeof movements>;
 export type RecordMapping = z.infer<typeof record>;
 export type DownMapping = z.infer<typeof down>;
 export type ColumnSpec = z.infer<typeof column>;
-export type Conversion = ColumnSpec['as'];
+
+/** How a value is translated between a column and a field. */
+export interface Conversion {
+  as?: (typeof CONVERSIONS)[number] | undefined;
+  values?: Record<string, string | number | boolean> | undefined;
+}
+type ColumnConversion = Conversion & { column: string };
+type FieldConversion = Conversion & { field: string };
 
 /** A table that is watched: the columns that are captured of it. */
 export interface SourceTable {

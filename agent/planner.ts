@@ -221,8 +221,8 @@ function movementMutations(
     const id = toId(mapping.id, partition, row);
     const sum = sums.get(id) ?? {};
     sums.set(id, sum);
-    for (const [field, { column, as }] of Object.entries(mapping.increment)) {
-      const value = toNumber(toWire(row[column] ?? null, as, column), column);
+    for (const [field, spec] of Object.entries(mapping.increment)) {
+      const value = toNumber(toWire(row[spec.column] ?? null, spec), spec.column);
       sum[field] = addNumbers(sum[field] ?? 0, sign * value);
     }
     ensureRecord(planner, mapping, { id, row });

@@ -8,7 +8,7 @@ export interface SchemaFault {
   params: Record<string, unknown>;
   message?: string | undefined;
   /** The schema that the keyword stands in. */
-  parentSchema?: { description?: unknown; enum?: unknown } | undefined;
+  parentSchema?: Record<string, unknown> | undefined;
 }
 
 /** A fault in plain words: the dotted path, and what is allowed there. */
