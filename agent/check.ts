@@ -10,6 +10,7 @@ import { openErp } from './database.ts';
 import type { ExitCode } from './errors.ts';
 import { AgentError, EXIT, REFUSED_HINT, sqliteFaultOf } from './errors.ts';
 import { findHeadless } from './headless.ts';
+import { explainKeyRefusal } from './key-refusal.ts';
 import { createLedger } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
 import { headlessText } from './print.ts';
@@ -115,7 +116,11 @@ const TRANSLATE =
 
 function checkRows(database: Database, { mapping, partition }: AgentConfig): CheckResult {
   const faults = findRowFaults(database, mapping, partition);
-  return { name: 'rows', ok: faults.length === 0, details: faults.length === 0 ? [] : [...faults, TRANSLATE] };
+  return {
+    name: 'rows',
+    ok: faults.length === 0,
+    details: faults.length === 0 ? [] : [...faults, TRANSLATE],
+  };
 }
 
 function exitCodeOf(error: unknown): ExitCode {
@@ -140,7 +145,9 @@ async function checkGateway(
       error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
     const message = error instanceof Error ? error.message : String(error);
     const exitCode = isPassing ? EXIT.temporary : EXIT.notAllowed;
-    const details = [config.gateway, message, ...(isPassing ? [] : [REFUSED_HINT])];
+    const isProof = error instanceof ApiError && error.code === 'invalid_client';
+    const reasons = isProof ? await explainKeyRefusal(config) : [];
+    const details = [config.gateway, message, ...(isPassing ? [] : [REFUSED_HINT, ...reasons])];
     return { exitCode, result: { name: 'gateway', ok: false, details } };
   }
 }

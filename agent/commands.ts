@@ -138,8 +138,8 @@ function createProgram(deps: CommandDeps, exit: (code: ExitCode) => void): Comma
 }
 
 function tokensOf({ tokensFor }: CommandDeps, config: AgentConfig): TokenSource {
-  const { gateway, clientId, clientSecret } = config;
-  return tokensFor?.(config) ?? createMachineSession({ baseUrl: gateway, clientId, clientSecret });
+  const { gateway: baseUrl, clientId, credential } = config;
+  return tokensFor?.(config) ?? createMachineSession({ baseUrl, clientId, ...credential });
 }
 
 async function run(deps: CommandDeps, config: AgentConfig, { json }: Options): Promise<ExitCode> {

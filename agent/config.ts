@@ -3,6 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { faultsOf } from '../protocol/errors.ts';
 import { partitionName } from '../protocol/sync.ts';
+import { privateKeyJwt } from '../sdk/private-key.ts';
+import type { ClientCredential } from '../sdk/types.ts';
 import { AgentError, EXIT } from './errors.ts';
 import { mapping, sourcesOf } from './mapping.ts';
 import type { Mapping } from './mapping.ts';
@@ -14,6 +16,12 @@ const file = z.strictObject({
   clientSecret: z.string().min(1).optional(),
   clientSecretEnv: z.string().min(1).optional().describe('Name of an environment variable with the secret.'),
   clientSecretFile: z.string().min(1).optional().describe('File with the secret, mode 0600.'),
+  privateKeyFile: z.string().min(1).optional().describe('File with a private key, PEM or JWK, mode 0600.'),
+  keyId: z.string().min(1).optional().describe('The kid that the key is registered with.'),
+  audience: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('PUBLIC_URL of the gateway, where it is reached by another address.'),
   partition: partitionName.describe('The branch.'),
   database: z.string().min(1).describe('The ERP database (SQLite); relative to this file.'),
   backfill: z.boolean().default(true).describe('Queue the rows that were there before the agent.'),
@@ -23,17 +31,18 @@ const file = z.strictObject({
   mapping,
 });
 
-const secretPart = z.object({
-  clientSecret: file.shape.clientSecret,
-  clientSecretEnv: file.shape.clientSecretEnv,
-  clientSecretFile: file.shape.clientSecretFile,
+const { clientSecret, clientSecretEnv, clientSecretFile, privateKeyFile, keyId, audience } = file.shape;
+/** Not strict: looked at whatever else there is in the file. */
+const credentialPart = z.object({
+  ...{ clientSecret, clientSecretEnv, clientSecretFile, privateKeyFile, keyId, audience },
 });
 
 export interface AgentConfig {
   path: string;
   gateway: string;
   clientId: string;
-  clientSecret: string;
+  /** A secret, or a key to sign with. */
+  credential: ClientCredential;
   partition: string;
   database: string;
   backfill: boolean;
@@ -67,7 +76,7 @@ export interface Inspection {
   mapping?: Mapping;
 }
 
-/** Everything that is wrong with a configuration file: its members, its mapping and its secret. */
+/** Everything that is wrong with a configuration file: its members, its mapping, and its secret or key. */
 export function inspectConfig(path: string, env: Environment = environment()): Inspection {
   const given = readJson(path);
   const parsed = file.safeParse(given, { error: plainWords });
@@ -75,15 +84,19 @@ export function inspectConfig(path: string, env: Environment = environment()): I
   const faults = parsed.success
     ? []
     : faultsOf(parsed.error).map((fault) => `${fault.path || '(file)'}: ${fault.message}`);
-  const secret = secretPart.safeParse(given);
-  const clientSecret = secret.success ? findSecret(secret.data, { env, base }, faults) : undefined;
+  const proof = credentialPart.safeParse(given);
+  const credential = proof.success ? findCredential(proof.data, { env, base }, faults) : undefined;
   const parts = partsOf(given);
   if (parts.mapping) faults.push(...mappingFaults(parts.mapping));
   const database = parts.database === undefined ? {} : { database: resolve(base, parts.database) };
   const found = { ...parts, ...database, faults };
-  if (!parsed.success || clientSecret === undefined || faults.length > 0) return found;
-  const { clientSecret: _given, clientSecretEnv: _env, clientSecretFile: _file, ...rest } = parsed.data;
-  const config = { ...rest, path: resolve(path), database: resolve(base, rest.database), clientSecret };
+  if (!parsed.success || credential === undefined || faults.length > 0) return found;
+  const { gateway, clientId, partition, backfill, pollMs, busyTimeoutMs, reconnectCapMs } = parsed.data;
+  const config = {
+    ...{ gateway, clientId, partition, backfill, pollMs, busyTimeoutMs, reconnectCapMs },
+    ...{ path: resolve(path), database: resolve(base, parsed.data.database), credential },
+    mapping: parsed.data.mapping,
+  };
   return { ...found, config };
 }
 
@@ -110,34 +123,66 @@ function readJson(path: string): unknown {
   }
 }
 
-function findSecret(
-  { clientSecret, clientSecretEnv, clientSecretFile }: z.infer<typeof secretPart>,
-  { env, base }: { env: Environment; base: string },
-  faults: string[],
-): string | undefined {
-  const given = [clientSecret, clientSecretEnv, clientSecretFile].filter((one) => one !== undefined);
-  if (given.length !== 1) {
-    faults.push('clientSecret: give exactly one of clientSecret, clientSecretEnv and clientSecretFile');
+type CredentialPart = z.infer<typeof credentialPart>;
+type Place = { env: Environment; base: string };
+
+/** The members that say what the client proves itself with. */
+const PROOFS = ['clientSecret', 'clientSecretEnv', 'clientSecretFile', 'privateKeyFile'] as const;
+
+function findCredential(part: CredentialPart, place: Place, faults: string[]): ClientCredential | undefined {
+  if (PROOFS.filter((name) => part[name] !== undefined).length !== 1) {
+    faults.push(`clientSecret: give exactly one of ${PROOFS.slice(0, -1).join(', ')} and ${PROOFS.at(-1)}`);
     return undefined;
   }
+  const { privateKeyFile, keyId, audience } = part;
+  if (privateKeyFile !== undefined) return findKey({ ...part, privateKeyFile }, place, faults);
+  for (const [name, value] of Object.entries({ keyId, audience }))
+    if (value !== undefined) faults.push(`${name}: goes with privateKeyFile, not with a secret`);
+  const clientSecret = findSecret(part, place, faults);
+  return clientSecret === undefined ? undefined : { clientSecret };
+}
+
+function findKey(
+  { privateKeyFile, keyId, audience }: CredentialPart & { privateKeyFile: string },
+  { base }: Place,
+  faults: string[],
+): ClientCredential | undefined {
+  const path = resolve(base, privateKeyFile);
+  const text = readProtected('privateKeyFile', path, faults);
+  if (!text) return undefined;
+  try {
+    const clientAssertion = privateKeyJwt(text, keyId === undefined ? {} : { keyId });
+    return { clientAssertion, ...(audience === undefined ? {} : { audience }) };
+  } catch (error) {
+    faults.push(`privateKeyFile: ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function findSecret(
+  { clientSecret, clientSecretEnv, clientSecretFile }: CredentialPart,
+  { env, base }: Place,
+  faults: string[],
+): string | undefined {
   if (clientSecretEnv !== undefined) {
     const value = env[clientSecretEnv];
     if (!value) faults.push(`clientSecretEnv: the variable ${clientSecretEnv} is not set`);
     return value;
   }
-  return clientSecretFile === undefined ? clientSecret : readSecret(resolve(base, clientSecretFile), faults);
+  if (clientSecretFile === undefined) return clientSecret;
+  return readProtected('clientSecretFile', resolve(base, clientSecretFile), faults);
 }
 
-function readSecret(path: string, faults: string[]): string | undefined {
+function readProtected(name: string, path: string, faults: string[]): string | undefined {
   try {
     // Windows has no such bits: there the folder's access list protects it.
     if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0)
-      faults.push(`clientSecretFile: others may read ${path}; run: chmod 600 ${path}`);
-    const secret = readFileSync(path, 'utf8').trim();
-    if (secret === '') faults.push(`clientSecretFile: ${path} is empty`);
-    return secret;
+      faults.push(`${name}: others may read ${path}; run: chmod 600 ${path}`);
+    const text = readFileSync(path, 'utf8').trim();
+    if (text === '') faults.push(`${name}: ${path} is empty`);
+    return text;
   } catch (error) {
-    faults.push(`clientSecretFile: ${error instanceof Error ? error.message : String(error)}`);
+    faults.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
 }

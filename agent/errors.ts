@@ -22,7 +22,7 @@ export const EXIT_NAMES = {
 
 /** What to look at when the gateway does not accept the credentials. */
 export const REFUSED_HINT =
-  'the gateway does not accept these credentials: is clientId right, the secret the current one, the client not disabled?';
+  'the gateway does not accept these credentials: is clientId right, the secret (or the key registered for it) the current one, the client not disabled?';
 
 /** An expected end of a command: its message is for the person at the keyboard, no stack is shown. */
 export class AgentError extends Error {

@@ -284,12 +284,17 @@ function delta(value: number): string {
   return value > 0 ? `+${value}` : signed(value);
 }
 
-/** The gateway's part of a branch agent's configuration, as JSON to copy; the secret stands in a file of its own. */
-export function agentSnippet(agent: { gateway: string; clientId: string; partition?: string }): string[] {
-  const { partition, ...gateway } = agent;
+/** The gateway's part of a branch agent's configuration, as JSON to copy; secret or key stand in a file of their own. */
+export function agentSnippet(agent: {
+  gateway: string;
+  clientId: string;
+  proof: 'secret' | 'key';
+  partition?: string;
+}): string[] {
+  const { partition, proof, ...gateway } = agent;
   const named = {
     ...gateway,
-    clientSecretFile: 'branch.secret',
+    ...(proof === 'key' ? { privateKeyFile: 'branch.key' } : { clientSecretFile: 'branch.secret' }),
     ...(partition !== undefined && { partition }),
   };
   return jsonLines(JSON.stringify(named, null, 2));

@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -44,7 +45,10 @@ export const addAdminClientCommands: AddCommands = (parent: Command, bind) => {
     .option('--scope <scope>', `may be repeated; left out: ${DEFAULT_SCOPES.join(' ')}`, collect)
     .option('--ip <cidr>', 'only from this address or block; may be repeated', collect)
     .option('--rate <n>', 'requests a minute', parseCount)
-    .option('--jwks <file>', 'its public keys (a JWK Set): it proves itself by a key and gets no secret')
+    .option(
+      '--jwks <file>',
+      'its public key (PEM, JWK) or keys (a JWK Set): it proves itself by a key and gets no secret',
+    )
     .action(bind(createClient));
   addAdminOptions(clients.command('list')).description('list the clients').action(bind(listClients));
   addAdminOptions(clients.command('disable'))
@@ -87,7 +91,8 @@ export async function createClient(context: Context, options: CreateOptions): Pr
     ['scopes', scope.join(' ')],
     ['partitions', partition.join(' ') || 'none: grant one with --partition'],
   ]);
-  if (client_secret !== undefined) showSnippet(context, { gateway: url, clientId: client_id }, partition);
+  const proof = client_secret === undefined ? 'key' : 'secret';
+  showSnippet(context, { gateway: url, clientId: client_id, proof }, partition);
 }
 
 /** Names need not differ, but whoever reads the list of branches then cannot tell them apart. */
@@ -117,14 +122,16 @@ async function registrationOf(context: Context, options: CreateOptions): Promise
 
 function showSnippet(
   context: Context,
-  agent: { gateway: string; clientId: string },
+  agent: { gateway: string; clientId: string; proof: 'secret' | 'key' },
   grants: readonly string[],
 ): void {
   const { theme } = context;
-  context.print(
-    `\n${theme.yellow('The secret is not shown again: store it now, in a file beside the agent’s configuration:')}`,
-  );
-  context.print('  (umask 077 && cat > branch.secret)      # paste it, Enter, Ctrl-D');
+  if (agent.proof === 'secret') {
+    context.print(
+      `\n${theme.yellow('The secret is not shown again: store it now, in a file beside the agent’s configuration:')}`,
+    );
+    context.print('  (umask 077 && cat > branch.secret)      # paste it, Enter, Ctrl-D');
+  }
   context.print('\nInto agent.json (agent/example-config.json is complete):\n');
   // An agent writes one partition: the first that it may write.
   const partition = grants.find((grant) => !grant.startsWith('*') && !grant.endsWith(':read'));
@@ -140,11 +147,29 @@ function showSnippet(
 /** The gateway says what is wrong with the keys; here only that they can be read. */
 async function readKeys({ environment }: Context, file: string): Promise<unknown> {
   const path = resolve(environment.workingDir, file);
+  const fail = (why: string): CliError => new CliError(EXIT.failed, 'no_keys', `${path} ${why}.`);
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw fail('cannot be read');
+  });
+  if (text.includes('-----BEGIN ')) return { keys: [publicKeyOf(text, fail)] };
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as unknown;
-  } catch (error) {
-    const why = error instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
-    throw new CliError(EXIT.failed, 'no_keys', `${path} ${why}.`);
+    const parsed = JSON.parse(text) as object;
+    return 'kty' in parsed ? { keys: [parsed] } : parsed;
+  } catch {
+    throw fail('is neither PEM nor JSON');
+  }
+}
+
+/** As OpenSSL writes it (openssl pkey -pubout). The private half is never sent anywhere. */
+function publicKeyOf(pem: string, fail: (why: string) => CliError): object {
+  if (pem.includes('PRIVATE KEY-----'))
+    throw fail('is the private key: register its public half (openssl pkey -in KEY -pubout -out KEY.pub)');
+  try {
+    const key = createPublicKey(pem);
+    // A PEM names no algorithm, and RSA has two: this is the one that privateKeyJwt signs with
+    return { ...key.export({ format: 'jwk' }), ...(key.asymmetricKeyType === 'rsa' && { alg: 'PS256' }) };
+  } catch {
+    throw fail('cannot be read as a public key');
   }
 }
 

@@ -34,7 +34,7 @@ export function createBranch(url: string, partition: string, changes: Partial<Ag
     path: join(folder, 'agent.json'),
     gateway: url,
     clientId: partition,
-    clientSecret: 'not used here',
+    credential: { clientSecret: 'not used here' },
     partition,
     database: join(folder, 'erp.sqlite'),
     backfill: true,

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { expect } from 'chai';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -124,5 +125,21 @@ describe('sluice login in the browser', () => {
       expect(made).to.not.have.property('client_secret');
       expect(made.client).to.have.property('token_endpoint_auth_method', 'private_key_jwt');
       expect(await open(folder).run(...create, '--jwks', 'missing.json')).to.equal(1);
+    }));
+
+  it('its key may be PEM, as OpenSSL writes it; the private half goes nowhere', () =>
+    withFolder(async (folder) => {
+      const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+      const type = 'spki';
+      await writeFile(join(folder, 'branch.pub'), publicKey.export({ format: 'pem', type }));
+      await writeFile(join(folder, 'branch.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }));
+      await writeFile(join(folder, 'admin.key'), ADMIN_KEY);
+      const create = ['admin', 'clients', 'create', '--name', 'Branch 13', '--partition', 'branch-13'];
+      const terminal = open(folder);
+      expect(await terminal.run(...create, '--jwks', 'branch.pub'), terminal.err()).to.equal(0);
+      expect(terminal.out()).to.contain('"privateKeyFile": "branch.key"');
+      const wrong = open(folder);
+      expect(await wrong.run(...create, '--jwks', 'branch.key')).to.equal(1);
+      expect(wrong.err()).to.contain('openssl pkey -in KEY -pubout');
     }));
 });
