@@ -1,6 +1,6 @@
 import type { Clock } from './types.ts';
 
-/** Real time. Its timers do not hold a Node process alive by themselves; an open socket does. */
+/** Real time. A pause between two tries holds a Node process alive, so that who waits for `drained()` gets its answer. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, fn) {

@@ -19,9 +19,20 @@ export function urlOf(baseUrl: string, path: string): string {
 
 /** One call. Resolves with the parsed body (undefined without one); every failure is an ApiError. */
 export async function callHttp(fetch: Fetch, call: HttpCall): Promise<unknown> {
+  const patience = new AbortController();
+  // Not AbortSignal.timeout: its timer holds nothing alive, and Node would end while somebody waits for the answer.
+  const timer = setTimeout(() => patience.abort(), TIMEOUT_MS);
+  try {
+    return await exchange(fetch, call, patience.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function exchange(fetch: Fetch, call: HttpCall, signal: AbortSignal): Promise<unknown> {
   let response: Response;
   try {
-    response = await fetch(call.url, toRequest(call));
+    response = await fetch(call.url, toRequest(call, signal));
   } catch (cause) {
     const { origin } = new URL(call.url, 'http://gateway');
     const message = `The gateway at ${origin} cannot be reached: check the address and the network.`;
@@ -32,15 +43,14 @@ export async function callHttp(fetch: Fetch, call: HttpCall): Promise<unknown> {
   return body;
 }
 
-/** Milliseconds to wait for an answer. */
+/** Milliseconds to wait for an answer: a connection that died unnoticed would be waited for without end. */
 const TIMEOUT_MS = 10_000;
 
-function toRequest({ method, headers, body, cookies = false }: HttpCall): RequestInit {
+function toRequest({ method, headers, body, cookies = false }: HttpCall, signal: AbortSignal): RequestInit {
   const form = body instanceof URLSearchParams;
   return {
     method,
-    // a request whose connection died unnoticed would otherwise be waited for without end
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal,
     credentials: cookies ? 'include' : 'omit',
     headers: {
       accept: 'application/json',
