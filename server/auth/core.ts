@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import type { Database } from '../db.ts';
+import type { Gate } from '../gate.ts';
 import type { Hints } from '../hints.ts';
 import type { Jobs } from '../jobs.ts';
 import type { Logger } from '../log.ts';
@@ -41,6 +42,8 @@ export interface IdentityCore {
   apiKeys: ApiKeyStates;
   revocations: Revocations;
   passwords: PasswordHasher;
+  /** Lets few logins in at a time, so that a morning's worth of them at once does not hold up sync. */
+  logins: Gate;
   limits: Limits;
   guesses: GuessLimits;
   suspicion: Suspicion;

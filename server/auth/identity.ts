@@ -33,7 +33,7 @@ import { createGuessLimits } from './guess-limits.ts';
 import { openKeyRing } from './key-ring.ts';
 import { startKeyWatch } from './key-watch.ts';
 import type { LiveSockets } from './live-sockets.ts';
-import { logInGuarded } from './login.ts';
+import { createLoginGate, logInGuarded } from './login.ts';
 import type { Credentials, LoggedIn } from './login.ts';
 import { startMaintenance } from './maintenance.ts';
 import { FORGOT_JOB, mailReset } from './passwords-change.ts';
@@ -98,8 +98,6 @@ export interface Identity {
   /** Terminals that wait for a person. */
   deviceRequests: DeviceRequests;
   jwks(): { keys: JWK[] };
-  /** Publishes a new signing key; it signs once every JWKS cache has it. */
-  rotateKeys(options?: { immediately?: boolean }): Promise<void>;
   revoke(target: RevokeTarget, cause: RevokeCause): Promise<number>;
   /** The mails printed instead of sent; undefined when there is a mail server. */
   keptMail: Mailer['kept'];
@@ -135,7 +133,6 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
   const box = await openBox(config);
   const tokenLife = config.JWT_EXPIRES_IN;
   const adminKey = await openAdminKey(config);
-  const passwords = createPasswordHasher();
   const keys = await openKeyRing({ db, box, clock, tokenLife, checksOnly: !servesIdentity(config) });
   const stored = createStates({ db, log, clock });
   const watched = { ...stored, db, hints, log, keys, clock, tokenLife, onDisconnect };
@@ -152,7 +149,8 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
     box,
     keys,
     revocations,
-    passwords,
+    passwords: createPasswordHasher(),
+    logins: createLoginGate(),
     limits,
     guesses,
     suspicion: createSuspicion(config, limits, guesses),
@@ -170,10 +168,6 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
     sockets: revocations.sockets,
     deviceRequests: createDeviceRequests(core),
     jwks: () => keys.jwks(),
-    async rotateKeys(rotation) {
-      await keys.rotate(rotation);
-      revocations.announceKeys();
-    },
     revoke: (target, cause) => revoke(core, target, cause),
     keptMail: mailer.kept,
     adminKeyFile: adminKey.file,

@@ -2,6 +2,8 @@ import { AppError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import type { Sql } from '../db.ts';
+import { createGate } from '../gate.ts';
+import type { Gate } from '../gate.ts';
 import { NOBODY } from './accounts.ts';
 import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
@@ -41,6 +43,16 @@ export interface PersonView {
   role: string;
 }
 
+/** Logins under way at a time: enough that hashing never waits for a look-up. */
+const UNDER_WAY = 4;
+/** Waiting ones: 25 ms each, so the last in the queue waits some 6 s. */
+const MOST_WAITING = 256;
+
+/** Without it the look-ups of a whole morning's logins would hold up sync together, before the first of them is hashed. */
+export function createLoginGate(): Gate {
+  return createGate(UNDER_WAY, MOST_WAITING);
+}
+
 /**
  * Logs a person in within the limits on guessing, which HTTP and sockets share. Throws `mfa_required` when the password was right
  * and a second factor is due, `rate_limited`, `proof_of_work_required`, `address_refused` and what `logIn` throws.
@@ -53,6 +65,15 @@ export async function logInGuarded(
 ): Promise<LoggedIn> {
   if (!isStorable(credentials.name)) throw new AppError('invalid_request');
   await core.addressRules.requireAllowed(tenantOf(credentials), caller);
+  return core.logins(() => guardLogIn(core, credentials, caller, onCount));
+}
+
+async function guardLogIn(
+  core: IdentityCore,
+  credentials: Credentials,
+  caller: Caller,
+  onCount: CountListener | undefined,
+): Promise<LoggedIn> {
   const { account, userId } = await findAccount(core, credentials);
   const person = { tenantId: tenantOf(credentials), userId };
   const outcome = await core.guesses.guard({

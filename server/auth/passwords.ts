@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { AppError } from '../../protocol/errors.ts';
+import { createGate } from '../gate.ts';
 import { isCommonPassword } from './common-passwords.ts';
 import { COST, hashing } from './hashing.ts';
 
@@ -65,23 +66,4 @@ function isTooLong(password: string): boolean {
 
 function normalize(password: string): string {
   return password.normalize('NFKC');
-}
-
-function createGate(concurrency: number, maxWaiting: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (work) => {
-    if (running >= concurrency) {
-      if (waiting.length >= maxWaiting) throw new AppError('busy', { retryAfterMs: 2_000 });
-      // whoever finishes hands its place over, so `running` stays as it is
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
-  };
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts';
 import type { CommittedGroup } from './commit.ts';
 import { formatCursor } from './cursor.ts';
 import type { Position } from './cursor.ts';
-import type { Gate } from './gate.ts';
+import type { Gate } from '../gate.ts';
 import type { Scope } from './scope.ts';
 import { viewOf } from './scope.ts';
 import type { Subscriber } from './subscriber.ts';

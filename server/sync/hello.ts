@@ -9,7 +9,7 @@ import type { Collections } from './collections.ts';
 import { parseCursor, parsePage, scopeTag } from './cursor.ts';
 import type { ParsedCursor } from './cursor.ts';
 import type { Feed } from './feed.ts';
-import type { Gate } from './gate.ts';
+import type { Gate } from '../gate.ts';
 import { findMark, readClock } from './log.ts';
 import type { SnapshotPlace } from './log.ts';
 import { createScope } from './scope.ts';

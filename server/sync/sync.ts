@@ -8,7 +8,7 @@ import type { Collections } from './collections.ts';
 import type { Feed, FeedDeps } from './feed.ts';
 import { createFeeds } from './feeds.ts';
 import type { PollBounds } from './feeds.ts';
-import { createGate } from './gate.ts';
+import { createGate } from '../gate.ts';
 import { sayHello } from './hello.ts';
 import type { SyncSession } from './hello.ts';
 import { readClock } from './log.ts';

@@ -3,7 +3,7 @@ import WebSocket from 'ws';
 import type { HelloAck, Refusal } from '../../protocol/sync.ts';
 import type { Principal } from '../../server/auth/principal.ts';
 import { createAddressBook, isDeeperThan } from '../../server/sockets/intake.ts';
-import { createGate } from '../../server/sync/gate.ts';
+import { createGate } from '../../server/gate.ts';
 import { tokenFor, toPrincipal, until } from '../support/sync-gateway.ts';
 import { applied, asset, useGateway } from './setup.ts';
 

@@ -5,7 +5,7 @@ import type { Collections } from '../../server/sync/collections.ts';
 import { createCollections } from '../../server/sync/collections.ts';
 import { formatCursor, formatPage, parseCursor, parsePage } from '../../server/sync/cursor.ts';
 import { decideBatch } from '../../server/sync/decide.ts';
-import { createGate } from '../../server/sync/gate.ts';
+import { createGate } from '../../server/gate.ts';
 import { GroupQueue } from '../../server/group-queue.ts';
 import { keyOf, pendingPlace, WorkingSet } from '../../server/sync/working-set.ts';
 import type { WorkingRecord } from '../../server/sync/working-set.ts';

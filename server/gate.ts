@@ -1,9 +1,15 @@
+import { AppError } from '../protocol/errors.ts';
+
 /** Runs work when there is room for it. Lanes (tenants) that wait take turns, so that one cannot hold up the others. */
 export type Gate = <T>(work: () => Promise<T>, lane?: number) => Promise<T>;
 
-/** Creates a gate that lets at most `limit` pieces of work run at a time; the others wait, in order within their lane. */
-export function createGate(limit: number): Gate {
+/**
+ * Creates a gate that lets at most `limit` pieces of work run at a time; the others wait, in order within their lane. It throws
+ * AppError `busy` when more than `mostWaiting` would.
+ */
+export function createGate(limit: number, mostWaiting = Infinity): Gate {
   let running = 0;
+  let waiters = 0;
   const lanes = new Map<number, (() => void)[]>();
   const wait = (lane: number): Promise<void> =>
     new Promise((resolve) => {
@@ -22,8 +28,14 @@ export function createGate(limit: number): Gate {
     return undefined;
   };
   return async (work, lane = 0) => {
-    if (running >= limit) await wait(lane);
-    else running += 1;
+    if (running < limit) running += 1;
+    else {
+      if (waiters >= mostWaiting) throw new AppError('busy', { retryAfterMs: 2_000 });
+      waiters += 1;
+      // whoever finishes hands its place over, so `running` stays as it is
+      await wait(lane);
+      waiters -= 1;
+    }
     try {
       return await work();
     } finally {
