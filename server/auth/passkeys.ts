@@ -14,18 +14,18 @@ import {
   userHandleOf,
 } from './passkey-proofs.ts';
 import { createRecoveryCodes, deleteIdleRecoveryCodes } from './recovery-codes.ts';
-import { auditFactor, findFactors, mailChange } from './second-factors.ts';
-import type { Person } from './second-factors.ts';
-import { holdSession } from './sessions.ts';
+import {
+  auditFactor,
+  endOtherCeremonies,
+  findFactors,
+  mailChange,
+  requireMayAddFactor,
+} from './second-factors.ts';
+import type { Person, SessionPerson } from './second-factors.ts';
 
 const MOST_PASSKEYS = 20;
 /** EdDSA, ES256, RS256: what authenticators sign with. */
 const ALGORITHMS = [-8, -7, -257];
-
-/** A person at one of their sessions. */
-export interface SessionPerson extends Person {
-  sessionId: string;
-}
 
 export interface PasskeyView {
   id: string;
@@ -71,7 +71,7 @@ export async function startRegistration(
 
 /**
  * Takes the passkey that was made for this session's challenge. The first second factor comes with recovery codes, to be shown
- * once. Throws `passkey_refused`, `revoked`.
+ * once. Throws `passkey_refused`, `revoked`, `reauthentication_required`.
  */
 export async function finishRegistration(
   core: IdentityCore,
@@ -83,7 +83,7 @@ export async function finishRegistration(
   const challenge = await takeChallenge(core, core.db.sql, use, input.registration);
   const credential = challenge === undefined ? undefined : await verify(core, input.registration, challenge);
   const added = await core.db.transaction(async ({ sql }) => {
-    await holdSession(sql, person);
+    await requireMayAddFactor(sql, person);
     const id =
       credential === undefined
         ? undefined
@@ -91,6 +91,7 @@ export async function finishRegistration(
     const code = id === undefined ? 'passkey_refused' : undefined;
     await auditFactor(sql, person, { action: 'passkey.added', code, details: { passkey: id } }, caller);
     if (id === undefined) return undefined;
+    await endOtherCeremonies(sql, person);
     await mailChange(core, sql, person, 'a second factor was added: a passkey');
     const { recoveryCodesLeft } = await findFactors(sql, person);
     return {

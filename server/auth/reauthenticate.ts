@@ -8,10 +8,9 @@ import type { FactorProof } from './mfa.ts';
 import { loginBy } from './names.ts';
 import { askForPasskey } from './passkey-proofs.ts';
 import type { ChallengeUse } from './passkey-proofs.ts';
-import type { SessionPerson } from './passkeys.ts';
 import { principalKey } from './principal.ts';
 import { auditFactor, guardCodes } from './second-factors.ts';
-import type { ProofMethod } from './second-factors.ts';
+import type { ProofMethod, SessionPerson } from './second-factors.ts';
 
 /** The password again, or a second factor. */
 export type Proof = FactorProof | { password: string };

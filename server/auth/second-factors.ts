@@ -1,3 +1,4 @@
+import { AppError } from '../../protocol/errors.ts';
 import type { Sql } from '../db.ts';
 import { secondFactorMail } from '../mail-texts.ts';
 import { auditAct } from './audit-act.ts';
@@ -6,11 +7,17 @@ import { MAIL_JOB } from './accounts.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import type { CountListener } from './guess-gate.ts';
 import { isKnownNetwork } from './known-networks.ts';
+import { holdSession } from './sessions.ts';
 
 /** Whose second factor it is. */
 export interface Person {
   tenantId: number;
   userId: string;
+}
+
+/** A person at one of their sessions. */
+export interface SessionPerson extends Person {
+  sessionId: string;
 }
 
 export interface Factors {
@@ -48,6 +55,31 @@ export function methodsOf(factors: Factors): FactorMethod[] {
 /** Whether one of these proofs is a second factor. */
 export function provesSecondFactor(amr: readonly string[]): boolean {
   return amr.some((method) => method === 'otp' || method === 'rcv' || method === 'hwk');
+}
+
+/**
+ * Before a factor is added: its session is held, and has proved a factor the person has, also one that came meanwhile (S38). Throws
+ * `revoked`, `reauthentication_required`.
+ */
+export async function requireMayAddFactor(sql: Sql, person: SessionPerson): Promise<void> {
+  const { amr } = await holdSession(sql, person);
+  const methods = methodsOf(await findFactors(sql, person));
+  if (methods.length > 0 && !provesSecondFactor(amr))
+    throw new AppError('reauthentication_required', { members: { methods } });
+}
+
+/** After a factor was added: what else was begun, from whichever session, was begun without a proof of it (S38). */
+export async function endOtherCeremonies(sql: Sql, { tenantId, userId }: Person): Promise<void> {
+  await sql('DELETE FROM totp_secrets WHERE tenant_id = $1 AND user_id = $2 AND confirmed_at IS NULL', [
+    tenantId,
+    userId,
+  ]);
+  await sql(
+    `DELETE FROM passkey_challenges c USING sessions s
+     WHERE c.tenant_id = $1 AND c.purpose = 'register' AND s.tenant_id = $1 AND s.principal_kind = 'user'
+       AND s.principal_id = $2 AND c.subject = s.id::text`,
+    [tenantId, userId],
+  );
 }
 
 /** Wrong codes count apart from wrong passwords, whichever way they come in (S36). */

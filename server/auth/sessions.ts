@@ -228,16 +228,19 @@ async function loadUsable(core: IdentityCore, { tenantId, sessionId }: OpenedSes
 }
 
 /**
- * Keeps a session from ending until the transaction is over, so that what it does is there for whoever ends it to see. Throws
- * `revoked` when it has ended (S18).
+ * Keeps a person's session from ending until the transaction is over, so that what it does is there for whoever ends it to see; and
+ * the person, one such transaction at a time. Returns how the session was last proved. Throws `revoked` when it has ended (S18).
  */
 export async function holdSession(
   sql: Sql,
-  { tenantId, sessionId }: { tenantId: number; sessionId: string },
-): Promise<void> {
-  const live = await sql(
-    'SELECT 1 FROM sessions WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL FOR SHARE',
+  { tenantId, userId, sessionId }: { tenantId: number; userId: string; sessionId: string },
+): Promise<{ amr: string[] }> {
+  // the person before the session, as whoever ends sessions does
+  await sql('SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE', [tenantId, userId]);
+  const [live] = await sql<{ amr: string[] }>(
+    'SELECT amr FROM sessions WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL FOR SHARE',
     [tenantId, sessionId],
   );
-  if (live.length === 0) throw new AppError('revoked');
+  if (live === undefined) throw new AppError('revoked');
+  return live;
 }

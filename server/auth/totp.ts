@@ -6,8 +6,15 @@ import type { Caller, IdentityCore } from './core.ts';
 import { consumeFactorCode, findStep, sealOf, wrongCode } from './factor-codes.ts';
 import type { CountListener } from './guess-gate.ts';
 import { createRecoveryCodes, deleteIdleRecoveryCodes } from './recovery-codes.ts';
-import { auditFactor, findFactors, guardCodes, mailChange } from './second-factors.ts';
-import type { Person } from './second-factors.ts';
+import {
+  auditFactor,
+  endOtherCeremonies,
+  findFactors,
+  guardCodes,
+  mailChange,
+  requireMayAddFactor,
+} from './second-factors.ts';
+import type { Person, SessionPerson } from './second-factors.ts';
 
 /** Codes of an authenticator app (RFC 6238): SHA-1, six digits, 30 s, which is what the apps understand. */
 
@@ -57,15 +64,19 @@ export async function enrolTotp(core: IdentityCore, person: Person, caller: Call
   return { secret, uri, qrSvg: renderSVG(uri, { border: 4 }) };
 }
 
-/** The first code turns codes on. Returns recovery codes, to be shown once. Throws `invalid_code`, `rate_limited`. */
+/**
+ * The first code turns codes on. Returns recovery codes, to be shown once. Throws `invalid_code`, `rate_limited`, `revoked`,
+ * `reauthentication_required`.
+ */
 export async function confirmTotp(
   core: IdentityCore,
-  person: Person,
+  person: SessionPerson,
   { code, caller, onCount }: CodeAttempt,
 ): Promise<string[]> {
   const attempt = async (): Promise<string[]> => {
     const codes = await core.db.transaction(async ({ sql }) => {
       const { tenantId, userId } = person;
+      await requireMayAddFactor(sql, person);
       const now = core.clock();
       const [pending] = await sql<{ secret: Buffer }>(
         `SELECT secret FROM totp_secrets
@@ -81,6 +92,7 @@ export async function confirmTotp(
       const refused = confirmed.length === 0 ? 'invalid_code' : undefined;
       await auditFactor(sql, person, { action: 'mfa.totp_enabled', code: refused }, caller);
       if (refused !== undefined) return undefined;
+      await endOtherCeremonies(sql, person);
       await mailChange(core, sql, person, 'a second factor was added: codes of an authenticator app');
       return createRecoveryCodes(core, sql, person);
     });

@@ -4,11 +4,11 @@ import { z } from 'zod';
 import type { Identity } from '../auth/identity.ts';
 import { askForMfaPasskey, finishLogin } from '../auth/mfa.ts';
 import type { FactorProof } from '../auth/mfa.ts';
-import type { SessionPerson } from '../auth/passkeys.ts';
 import { askToReauthenticate, reauthenticate } from '../auth/reauthenticate.ts';
 import type { Proof } from '../auth/reauthenticate.ts';
 import { renewRecoveryCodes } from '../auth/recovery-codes.ts';
 import { findFactors } from '../auth/second-factors.ts';
+import type { SessionPerson } from '../auth/second-factors.ts';
 import { confirmTotp, disableTotp, enrolTotp } from '../auth/totp.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { FRESH_MS, requireFreshFactor, requireOwnSession } from '../middleware/fresh.ts';
@@ -104,7 +104,7 @@ function addFactors(router: Router, deps: MfaDeps): void {
   );
   router.post(
     '/api/mfa/totp/confirm',
-    ...own,
+    ...fresh,
     withBody(z.strictObject({ code }), async (ctx, input) => {
       const codes = await confirmTotp(core, personOf(ctx), attemptOf(ctx, input.code));
       answer(ctx, { message: 'Codes are on. Keep the recovery codes safe.', recovery_codes: codes });

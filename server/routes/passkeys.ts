@@ -88,7 +88,7 @@ function addRegistration(router: Router, deps: PasskeyDeps): void {
   router.post(
     '/api/passkeys/register',
     requireAuth(deps),
-    requireOwnSession(identity),
+    requireFreshFactor(identity),
     withBody(z.strictObject({ response: registrationInput, name }), async (ctx, input) => {
       const made = { registration: input.response, name: input.name };
       const { passkey, recoveryCodes } = await finishRegistration(core, personOf(ctx), made, callerOf(ctx));

@@ -99,9 +99,10 @@ describe('changes of second factors', () => {
       call(gateway, '/api/reauthenticate', { json: { password: PASSWORD }, bearer: access }),
     ]);
     expect(answers.map(({ status }) => status)).to.deep.equal(Array(6).fill(403));
-    const who = await createGuarded(gateway);
-    const json = { code: who.recoveryCodes[0], user_id: who.person.id };
-    const extra = await call(gateway, '/api/mfa/totp/confirm', { json, bearer: who.tokens.access });
+    const { id, username } = await createPerson(gateway);
+    const { access: bearer } = await logIn(gateway, username);
+    const json = { code: '123456', user_id: id };
+    const extra = await call(gateway, '/api/mfa/totp/confirm', { json, bearer });
     expect(codes([extra])).to.deep.equal(['invalid_request']);
   });
 
