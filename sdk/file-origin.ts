@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { SluiceError } from './errors.ts';
 
 /**
  * Tells an original store file from a copy or a restored backup of it.
@@ -60,6 +61,15 @@ function readSide(path: string): SideFile | undefined {
 }
 
 function writeSide(path: string, side: SideFile): void {
+  try {
+    replaceSide(path, side);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SluiceError('store_failed', `the store could not be opened: ${why}`, { cause });
+  }
+}
+
+function replaceSide(path: string, side: SideFile): void {
   const temporary = `${sidePath(path)}.tmp`;
   const file = openSync(temporary, 'w', 0o600);
   try {

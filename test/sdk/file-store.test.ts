@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
@@ -34,6 +34,17 @@ describe('sdk file store', () => {
     const { database } = await open({ path });
     expect(database.prepare('PRAGMA journal_mode').get()).to.deep.equal({ journal_mode: 'wal' });
     expect(database.prepare('PRAGMA synchronous').get()).to.deep.equal({ synchronous: 2 });
+  });
+
+  it('a file beside the store that cannot be written is a fault of the store, with its cause', async () => {
+    mkdirSync(`${path}.incarnation.tmp`);
+    const fault = await createFileStore({ path })
+      .open()
+      .catch((error: unknown) => error);
+    expect(fault).to.include({ name: 'SluiceError', code: 'store_failed' });
+    expect((fault as Error).cause).to.include({ code: 'EISDIR' });
+    rmSync(`${path}.incarnation.tmp`, { recursive: true });
+    expect((await open({ path })).restored).to.equal(false);
   });
 
   it('[F35] the same file opened again keeps its incarnation', async () => {
