@@ -175,7 +175,7 @@ async function guarded<T>(
     });
     throw new AppError('invalid_code');
   };
-  return core.guesses.guard({ account: `device ${by.id}`, ip: caller.ip, attempt });
+  return core.guesses.guard({ account: `device ${by.id}`, ip: caller.ip, attempt, keepsFailures: true });
 }
 
 function createUserCode(): string {

@@ -33,6 +33,8 @@ export interface Guess<T> {
   /** Asked for when so many guesses failed that these may be a program's. Throws when there is no proof. */
   prove?: () => Promise<void>;
   onCount?: CountListener | undefined;
+  /** A right answer leaves the failures counted: whoever guesses has one of their own to give in between. */
+  keepsFailures?: boolean;
   /** The secret has 256 random bits: only failures count, and strangers' failures do not keep the owner out. */
   unguessable?: boolean;
 }
@@ -108,7 +110,7 @@ function createGuard(
           throw new AppError('rate_limited', { retryAfterMs: waitFor(over) });
       },
       after: async () => {
-        if ((entry.failures[0] ?? 0) > 0) await pair.forget(pairKey);
+        if ((entry.failures[0] ?? 0) > 0 && guess.keepsFailures !== true) await pair.forget(pairKey);
       },
     });
   };

@@ -41,6 +41,16 @@ describe('codes of the device flow', () => {
     expect(rows).to.have.length(5);
   });
 
+  it('[S50] looking at a code of one’s own in between buys no more guesses', async () => {
+    const own = await terminal.codes();
+    const outcomes = [];
+    for (let i = 0; i < 4; i += 1) outcomes.push((await terminal.look('BBBB-BBBB', ana.access)).status);
+    outcomes.push((await terminal.look(own.user, ana.access)).status);
+    outcomes.push((await terminal.look('CCCC-CCCC', ana.access)).status);
+    outcomes.push((await terminal.look('DDDD-DDDD', ana.access)).status);
+    expect(outcomes).to.deep.equal([400, 400, 400, 400, 200, 400, 429]);
+  });
+
   it('[S50] [S23] neither code is in the database or a log', async () => {
     const asked = await terminal.codes();
     await terminal.look(asked.user, ana.access);
