@@ -30,6 +30,8 @@ export const authenticate = z.union([
     password: z.string().min(1).max(1_024),
     /** Where the account lives; left out: where people sign up. */
     tenantId: z.number().int().positive().max(2_147_483_647).optional(),
+    /** The solution of the challenge that came with `proof_of_work_required`. */
+    altcha: z.string().max(4_096).optional(),
   }),
 ]);
 export type Authenticate = z.infer<typeof authenticate>;

@@ -48,7 +48,8 @@ export interface ChatClientEvents {
 export interface ChatServerEvents {
   connected: (body: { sid: string; serverTime: string; authenticateWithinMs: number }) => void;
   auth_success: (body: { message: string; user: { id: string; username: string } }) => void;
-  auth_error: (body: { code: string; message: string }) => void;
+  /** `challenge`: with `proof_of_work_required`, what to work out. */
+  auth_error: (body: { code: string; message: string; challenge?: unknown }) => void;
   message: (body: ChatMessage) => void;
   presence: (body: Presence) => void;
   typing: (body: { room: string; from: { id: string; username: string } }) => void;

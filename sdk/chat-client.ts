@@ -6,6 +6,7 @@ import type { WireError } from '../protocol/errors.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import { refusal } from '../protocol/sync.ts';
 import { DEFAULT_BACKOFF, retryDelay } from './backoff.ts';
+import { createChatLogin } from './chat-login.ts';
 import { systemClock } from './clock.ts';
 import type { Deferred } from './deferred.ts';
 import { deferred } from './deferred.ts';
@@ -24,6 +25,7 @@ import type {
   ChatState,
   Clock,
   Status,
+  TokenSource,
   Unlisten,
 } from './types.ts';
 
@@ -41,6 +43,7 @@ interface Pending {
 }
 
 const DEFAULT_TIMEOUT_MS = 15_000;
+const NO_TOKEN: TokenSource = { getAccessToken: () => Promise.resolve('') };
 const sent = z.object({ ok: z.literal(true), id: z.string(), seq: z.number(), at: z.string() });
 const rooms = z.object({ ok: z.literal(true), rooms: z.array(roomSchema) });
 const history = z.object({ ok: z.literal(true), messages: z.array(chatMessage), more: z.boolean() });
@@ -52,6 +55,7 @@ class LinkedChatClient implements ChatClient {
   readonly #clock: Clock;
   readonly #events: Emitter<ChatEvents>;
   readonly #link: Link;
+  readonly #logIn: ReturnType<typeof createChatLogin> | undefined;
   readonly #order: RoomOrder;
   readonly #presence = new Map<string, Presence>();
   readonly #pending = new Map<string, Pending>();
@@ -67,8 +71,11 @@ class LinkedChatClient implements ChatClient {
       emit: (message) => this.#events.emit('message', message),
       onError: (error) => this.#events.emit('error', error),
     });
+    this.#logIn = 'login' in options ? createChatLogin(options.login) : undefined;
     this.#link = createLink({
       ...options,
+      tokens: 'tokens' in options ? options.tokens : NO_TOKEN,
+      renew: this.#logIn && (() => this.#renewLogin()),
       namespace: '/',
       welcome: (channel) => this.#welcome(channel),
       onWelcomed: () => this.#onWelcomed(),
@@ -160,14 +167,21 @@ class LinkedChatClient implements ChatClient {
   }
 
   async #welcome(channel: Channel): Promise<Welcome> {
-    await this.#untilAuthenticated();
     const timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    if (this.#logIn) await this.#logIn((event, body) => channel.request(event, body, timeoutMs));
+    else await this.#untilAuthenticated();
     const listed = accept(rooms, await channel.request('room:list', {}, timeoutMs));
     const seen = accept(statuses, await channel.request('status:list', {}, timeoutMs));
     this.#rooms = listed.rooms;
     this.#presence.clear();
     for (const one of seen.presence) this.#presence.set(one.principal, one);
     return { snapshot: false, head: 0, serverTime: '' };
+  }
+
+  /** Logging in again as the same person gives the connection another life. */
+  async #renewLogin(): Promise<boolean> {
+    await this.#logIn?.((event, body) => this.#link.request(event, body));
+    return true;
   }
 
   /** The token went with the handshake; the gateway says what came of it. */
@@ -248,7 +262,8 @@ class LinkedChatClient implements ChatClient {
   }
 
   #refused({ code = 'unauthenticated', message = code }: { code?: string; message?: string }): void {
-    this.#link.drop(new ConnectRefused(code, message));
+    // A login has its answer for itself.
+    if (!this.#logIn) this.#link.drop(new ConnectRefused(code, message));
   }
 
   #see(one: Presence): void {

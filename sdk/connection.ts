@@ -13,7 +13,7 @@ export function connectSocket(options: ConnectOptions): Promise<Channel> {
     transports: ['websocket'],
     reconnection: false,
     forceNew: true,
-    auth: { token: options.token },
+    auth: options.token === '' ? {} : { token: options.token },
     timeout: options.timeoutMs,
   });
   socket.onAny((event: string, body: unknown) => options.onMessage(event, body));

@@ -24,6 +24,8 @@ export interface LinkOptions extends EngineOptions {
   url: string;
   namespace: '/sync' | '/';
   tokens: TokenSource;
+  /** Makes the open connection last, before its time is over; left out: with a fresh token. */
+  renew?: (() => Promise<boolean>) | undefined;
   /** Says hello on a fresh connection. Throws ConnectRefused when the gateway will not have us. */
   welcome(channel: Channel): Promise<Welcome>;
   /** The state is `live` or `snapshot` now. */
@@ -177,7 +179,8 @@ class ReconnectingLink implements Link {
   }
 
   #renew(): void {
-    this.refreshToken().then(
+    const { renew = () => this.refreshToken() } = this.#options;
+    renew().then(
       (taken) => {
         if (!taken) this.#options.onError(new Error('the gateway refused the fresh token'));
       },

@@ -31,11 +31,16 @@ export async function postWithProof(fetch: Fetch, call: HttpCall): Promise<unkno
   } catch (error) {
     const isAsked = error instanceof ApiError && error.code === 'proof_of_work_required';
     if (!isAsked || typeof call.body !== 'object') throw error;
-    const asked = challengeShape.safeParse(error.extensions['challenge']);
-    if (!asked.success) throw error;
-    const altcha = await solveChallenge(asked.data);
+    const altcha = await solveAsked(error.extensions['challenge']);
+    if (altcha === undefined) throw error;
     return callHttp(fetch, { ...call, body: { ...call.body, altcha } });
   }
+}
+
+/** The solution of a challenge as a refusal brings it; undefined: it is none that can be worked on. */
+export async function solveAsked(challenge: unknown): Promise<string | undefined> {
+  const asked = challengeShape.safeParse(challenge);
+  return asked.success ? solveChallenge(asked.data) : undefined;
 }
 
 /** Finds the number whose key begins as the challenge wants it; the browser's own code does the work, beside the page. */

@@ -46,6 +46,7 @@ export interface Channel {
 export interface ConnectOptions {
   url: string;
   namespace: '/sync' | '/';
+  /** Empty: none, whoever connects logs in on the connection. */
   token: string;
   timeoutMs: number;
   onMessage: (event: string, body: unknown) => void;
@@ -279,10 +280,18 @@ export interface ChatEvents {
 
 export type Status = 'online' | 'away' | 'busy' | 'offline';
 
-export interface ChatClientOptions extends EngineOptions {
-  url: string;
-  tokens: TokenSource;
+/** A person, for a connection that has no token. */
+export interface ChatLogin {
+  username: string;
+  password: string;
+  /** Where the account lives; left out: where people sign up. */
+  tenantId?: number;
 }
+
+/** `login`: name and password instead of a session; where the person has a second factor, log in by a session. */
+export type ChatClientOptions = EngineOptions & { url: string } & (
+    { tokens: TokenSource } | { login: ChatLogin }
+  );
 
 export interface ChatClient {
   readonly state: ChatState;

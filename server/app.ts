@@ -184,9 +184,9 @@ function serveSockets(io: IoServer, parts: SocketParts, stops: Stops): Served[] 
   const presence = startPresence({ db, hints, log });
   stops.push(() => presence.close());
   const syncSockets = serveSync(io, { ...parts, presence });
-  const login: ChatDeps['login'] = async ({ username: name, password, tenantId }, from) => {
+  const login: ChatDeps['login'] = async ({ username: name, ...rest }, from) => {
     if (!parts.logsIn) throw logInElsewhere();
-    return identity.logIn({ name, password, tenantId, app: 'chat' }, from);
+    return identity.logIn({ name, ...rest, app: 'chat' }, from);
   };
   const chat = serveChat(io, { ...parts, presence, login });
   const stopTelling = tellOpenPages(io.of('/'), {

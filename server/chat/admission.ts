@@ -46,8 +46,9 @@ export async function authenticate(
     const refusal = toAppError(error);
     if (refusal.code === 'internal') chat.deps.log.error({ err: refusal.cause }, 'authentication failed');
     chat.deps.metrics.refusals.inc({ code: refusal.code });
-    socket.emit('auth_error', { code: refusal.code, message: refusal.message });
-    ack?.({ ok: false, error: toWireError(refusal) });
+    const challenge = challengeOf(refusal);
+    socket.emit('auth_error', { code: refusal.code, message: refusal.message, ...challenge });
+    ack?.({ ok: false, error: { ...toWireError(refusal), ...challenge } });
     if (![401, 403].includes(refusal.status)) return;
     connection.failures += 1;
     if (connection.failures < MAX_FAILURES) return;
@@ -61,6 +62,12 @@ export async function authenticate(
     // the next change and status:list make up for it
     chat.deps.log.warn({ err: error }, 'presence could not be told'),
   );
+}
+
+/** What is to be worked out before the next try, where the gateway has become suspicious (S30). */
+function challengeOf({ details }: AppError): { challenge?: unknown } {
+  const challenge = details.members?.['challenge'];
+  return challenge === undefined ? {} : { challenge };
 }
 
 /** Exchanges the token of a connection that is in. Returns when the new one expires, ISO 8601. */

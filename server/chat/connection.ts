@@ -22,6 +22,8 @@ export interface PasswordLogin {
   username: string;
   password: string;
   tenantId?: number | undefined;
+  /** The solution of a challenge, when one was asked for. */
+  altcha?: string | undefined;
 }
 
 /** What the app hands to chat. */
