@@ -14,6 +14,7 @@ import { explainKeyRefusal } from './key-refusal.ts';
 import { createLedger } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
 import { headlessText } from './print.ts';
+import { explainUnreachable, findUnreachable } from './reach.ts';
 import { findRightsFaults } from './rights.ts';
 import { findRowFaults } from './sample.ts';
 import { findForeignBranch } from './session.ts';
@@ -35,12 +36,14 @@ export interface CheckReport {
 
 /**
  * The configuration. Throws AgentError 78 with every fault at once: those of the file, and what is to be seen of the
- * database and the mapping in spite of them.
+ * database, the mapping and the gateway in spite of them.
  */
-export function loadChecked(path: string): AgentConfig {
-  const { faults, config, database, mapping } = inspectConfig(path);
+export async function loadChecked(path: string): Promise<AgentConfig> {
+  const { faults, config, gateway, database, mapping } = inspectConfig(path);
   if (config) return config;
   if (database !== undefined) faults.push(...databaseFaults(database, mapping));
+  const unreachable = gateway === undefined ? undefined : await findUnreachable(gateway);
+  if (unreachable !== undefined) faults.push(`gateway: ${gateway} is not reached: ${unreachable}`);
   throw invalidConfig(path, faults);
 }
 
@@ -143,7 +146,7 @@ async function checkGateway(
   } catch (error) {
     const isPassing =
       error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
-    const message = error instanceof Error ? error.message : String(error);
+    const message = explainUnreachable(error) ?? (error instanceof Error ? error.message : String(error));
     const exitCode = isPassing ? EXIT.temporary : EXIT.notAllowed;
     const isProof = error instanceof ApiError && error.code === 'invalid_client';
     const reasons = isProof ? await explainKeyRefusal(config) : [];

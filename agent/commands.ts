@@ -130,7 +130,7 @@ function createProgram(deps: CommandDeps, exit: (code: ExitCode) => void): Comma
     for (const [flags, help] of options) command.option(flags, help);
     if (footer !== undefined) command.addHelpText('after', footer);
     command.action(async (given: Options) => {
-      const config = name === 'check' ? loadChecked(given.config) : loadConfig(given.config);
+      const config = name === 'check' ? await loadChecked(given.config) : loadConfig(given.config);
       exit(await action(deps, config, given));
     });
   }

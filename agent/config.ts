@@ -9,10 +9,15 @@ import { AgentError, EXIT } from './errors.ts';
 import { mapping, sourcesOf } from './mapping.ts';
 import type { Mapping } from './mapping.ts';
 import { plainWords } from './plain-words.ts';
+import { soundParts } from './sound-parts.ts';
+
+const CLIENT_ID = 'must be the clientId that "sluice admin clients create" printed';
+const PARTITION = 'must be as it is granted to the client: without spaces and *, such as branch-12';
+const gateway = z.url({ protocol: /^https?$/ });
 
 const file = z.strictObject({
-  gateway: z.url({ protocol: /^https?$/ }).describe('Base URL of the gateway.'),
-  clientId: z.string().min(1),
+  gateway: gateway.describe('Base URL of the gateway.'),
+  clientId: z.string().regex(/^\S+$/, CLIENT_ID),
   clientSecret: z.string().min(1).optional(),
   clientSecretEnv: z.string().min(1).optional().describe('Name of an environment variable with the secret.'),
   clientSecretFile: z.string().min(1).optional().describe('File with the secret, mode 0600.'),
@@ -22,7 +27,7 @@ const file = z.strictObject({
     .url({ protocol: /^https?$/ })
     .optional()
     .describe('PUBLIC_URL of the gateway, where it is reached by another address.'),
-  partition: partitionName.describe('The branch.'),
+  partition: partitionName.regex(/^(?!.*:read$)[^\s*]+$/u, PARTITION).describe('The branch.'),
   database: z.string().min(1).describe('The ERP database (SQLite); relative to this file.'),
   backfill: z.boolean().default(true).describe('Queue the rows that were there before the agent.'),
   pollMs: z.number().int().min(20).max(10_000).default(75),
@@ -71,7 +76,8 @@ export interface Inspection {
   faults: string[];
   /** When there is no fault. */
   config?: AgentConfig;
-  /** What can be looked at all the same. */
+  /** What can be looked at all the same; of the mapping all that has no fault. */
+  gateway?: string;
   database?: string;
   mapping?: Mapping;
 }
@@ -87,7 +93,7 @@ export function inspectConfig(path: string, env: Environment = environment()): I
   const proof = credentialPart.safeParse(given);
   const credential = proof.success ? findCredential(proof.data, { env, base }, faults) : undefined;
   const parts = partsOf(given);
-  if (parts.mapping) faults.push(...mappingFaults(parts.mapping));
+  if (parts.mapping && isWhole(given)) faults.push(...mappingFaults(parts.mapping));
   const database = parts.database === undefined ? {} : { database: resolve(base, parts.database) };
   const found = { ...parts, ...database, faults };
   if (!parsed.success || credential === undefined || faults.length > 0) return found;
@@ -100,15 +106,19 @@ export function inspectConfig(path: string, env: Environment = environment()): I
   return { ...found, config };
 }
 
-function partsOf(given: unknown): { database?: string; mapping?: Mapping } {
-  const { database } = z
-    .looseObject({ database: z.string().min(1).optional().catch(undefined) })
-    .catch({})
-    .parse(given);
-  const mapped = z.looseObject({ mapping }).safeParse(given);
+function isWhole(given: unknown): boolean {
+  return z.looseObject({ mapping }).safeParse(given).success;
+}
+
+function partsOf(given: unknown): Pick<Inspection, 'gateway' | 'database' | 'mapping'> {
+  const members = z.record(z.string(), z.unknown()).catch({}).parse(given);
+  const database = z.string().min(1).safeParse(members['database']);
+  const address = gateway.safeParse(members['gateway']);
+  const mapped = soundParts(mapping, members['mapping']);
   return {
-    ...(database === undefined ? {} : { database }),
-    ...(mapped.success ? { mapping: mapped.data.mapping } : {}),
+    ...(address.success ? { gateway: address.data } : {}),
+    ...(database.success ? { database: database.data } : {}),
+    ...(mapped ? { mapping: mapped } : {}),
   };
 }
 
@@ -116,10 +126,8 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as unknown;
   } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const text = error instanceof Error ? error.message : String(error);
-    const reason = error instanceof SyntaxError ? `is not JSON: ${text}` : text;
-    throw invalidConfig(path, [isMissing ? 'there is no such file' : reason]);
+    const reason = error instanceof SyntaxError ? `is not JSON: ${error.message}` : textOf(error);
+    throw invalidConfig(path, [isMissing(error) ? 'there is no such file' : reason]);
   }
 }
 
@@ -182,9 +190,22 @@ function readProtected(name: string, path: string, faults: string[]): string | u
     if (text === '') faults.push(`${name}: ${path} is empty`);
     return text;
   } catch (error) {
-    faults.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    faults.push(`${name}: ${isMissing(error) ? absent(path) : textOf(error)}`);
     return undefined;
   }
+}
+
+function absent(path: string): string {
+  const put = `(umask 077 && cat > '${path}')`;
+  return `there is no file ${path}: run ${put}, paste the secret that "sluice admin clients create" printed, Enter, Ctrl-D`;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function mappingFaults(given: Mapping): string[] {

@@ -25,7 +25,8 @@ describe('agent: commands', () => {
     file = join(folder, 'agent.json');
     writeFileSync(join(folder, 'branch.secret'), 'hush-hush\n', { mode: 0o600 });
     config = JSON.parse(readFileSync(EXAMPLE, 'utf8')) as Record<string, unknown>;
-    Object.assign(config, { gateway: 'http://127.0.0.1:9', database: 'erp.sqlite', partition: 'tirana' });
+    const own = { clientId: 'tirana', database: 'erp.sqlite', partition: 'tirana' };
+    Object.assign(config, { gateway: 'http://127.0.0.1:9', ...own });
     out = err = '';
   });
 
