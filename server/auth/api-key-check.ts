@@ -40,11 +40,11 @@ export function createApiKeyCheck(core: IdentityCore): ApiKeyCheck {
     made.set(principal, { presented, state });
     return principal;
   };
-  const check = async (presented: Presented, caller: Caller): Promise<Principal> => {
+  const check = async (presented: Presented, caller: Caller, isOver: boolean): Promise<Principal> => {
     const state = await core.apiKeys.load(presented.place);
     const refusal = findRefusal(core, presented, state);
     if (state !== undefined && refusal === undefined) return admit(presented, state);
-    await auditRefusal(core, { presented, state, refusal: refusal ?? unknown() }, caller);
+    if (!isOver) await auditRefusal(core, { presented, state, refusal: refusal ?? unknown() }, caller);
     throw refusal ?? unknown();
   };
   return {
@@ -57,7 +57,7 @@ export function createApiKeyCheck(core: IdentityCore): ApiKeyCheck {
       return guardSecret(core, {
         account: `api key ${place.tenantId} ${place.prefix}`,
         ip: caller.ip,
-        attempt: () => check(presented, caller),
+        attempt: (isOver) => check(presented, caller, isOver),
         onCount,
       });
     },

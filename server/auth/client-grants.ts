@@ -74,18 +74,19 @@ const NOTHING = Buffer.alloc(32);
 
 /**
  * Checks a client's secret or assertion. An unknown client costs the same look-up, comparison and audit row as a wrong secret,
- * and gets the same refusal (S43). Throws `invalid_credentials`; `forbidden` when only its address is not allowed (S47).
+ * and gets the same refusal (S43). `isOver`: a refusal leaves no row (see `Guess.attempt`). Throws `invalid_credentials`; `forbidden` when only its address is not allowed (S47).
  */
 export async function authenticateClient(
   core: IdentityCore,
   credentials: ClientCredentials,
   caller: Caller,
+  isOver = false,
 ): Promise<AuthenticatedClient> {
   const { clientId, method } = credentials;
   const row = await core.clientLookUps.submit(clientId, clientId.length);
   const fault = await findFault(core, row, credentials);
   if (row === undefined || fault !== undefined || row.disabled || !isRegistered(row, method)) {
-    await auditRefusal(core, row, { code: 'invalid_credentials', method, fault }, caller);
+    if (!isOver) await auditRefusal(core, row, { code: 'invalid_credentials', method, fault }, caller);
     throw new AppError('invalid_credentials');
   }
   if (!createAddressCheck(row.ip_allow_list)(caller.ip)) {

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import type { Count, Limiter } from '../limits/limiter.ts';
 import type { Limits } from '../limits/limits.ts';
 import { rememberCounts } from '../limits/remembered.ts';
+import { createLanes } from '../limits/lanes.ts';
 import { createTurns, waitFor } from '../limits/turns.ts';
 import { networkOf } from './addresses.ts';
 import { createGuessGate } from './guess-gate.ts';
@@ -27,7 +28,8 @@ export interface Guess<T> {
   /** What is counted together with the network, and shown; left out: the account. */
   typed?: string;
   ip: string | undefined;
-  attempt: () => Promise<T>;
+  /** `isOver`: so much was refused already that a refusal is to leave no trace and cost no more than looking. */
+  attempt: (isOver: boolean) => Promise<T>;
   /** Whether the account has been used from there before (see `networkOf`): strangers cannot lock it out there (S30). */
   isKnownNetwork?: (network: string) => Promise<boolean>;
   /** Asked for when so many guesses failed that these may be a program's. Throws when there is no proof. */
@@ -35,7 +37,10 @@ export interface Guess<T> {
   onCount?: CountListener | undefined;
   /** A right answer leaves the failures counted: whoever guesses has one of their own to give in between. */
   keepsFailures?: boolean;
-  /** The secret has 256 random bits: only failures count, and strangers' failures do not keep the owner out. */
+  /**
+   * The secret has 256 random bits: only failures count, apart from those at what people remember, and a right one passes whatever
+   * else failed at its address (S30).
+   */
   unguessable?: boolean;
 }
 
@@ -48,12 +53,19 @@ export function createGuessLimits(config: Config, limits: Limits): GuessLimits {
   const address = rememberCounts(
     limits.exact({ name: 'address', points: config.AUTH_FAILURE_LIMIT_ADDRESS, seconds }),
   );
+  const secretAddress = rememberCounts(
+    limits.exact({ name: 'secret address', points: config.AUTH_FAILURE_LIMIT_ADDRESS, seconds }),
+  );
   const account = limits.exact({ name: 'account', points: config.AUTH_FAILURE_LIMIT_ACCOUNT, seconds });
   const guessable = createGuard(config, limits, { pair, account, address });
-  const unguessable = createSecretGuard({ pair: pair.remembered, address: address.remembered });
+  const unguessable = createSecretGuard({ pair: pair.remembered, address: secretAddress.remembered });
   return {
     guard: (guess) => (guess.unguessable === true ? unguessable(guess) : guessable(guess)),
-    failuresFrom: async (ip) => (await address.find(networkOf(ip ?? '')))?.consumedPoints ?? 0,
+    async failuresFrom(ip) {
+      const network = networkOf(ip ?? '');
+      const found = await Promise.all([address.find(network), secretAddress.remembered.find(network)]);
+      return found.reduce((sum, count) => sum + (count?.consumedPoints ?? 0), 0);
+    },
     async forgive(named) {
       await account.forget(named);
     },
@@ -91,7 +103,8 @@ function createGuard(
     };
     const counts: GuessCount[] = [
       { limiter: pair, key: pairKey },
-      { limiter: address, key: network },
+      // where the person has been before, others at that address do not shut them out
+      { limiter: address, key: network, waitWhenFull: async () => ((await isKnown()) ? 0 : undefined) },
       {
         limiter: account,
         key: guess.account,
@@ -116,23 +129,46 @@ function createGuard(
   };
 }
 
-/** For 256 random bits: a right one costs the store nothing. */
+/**
+ * For 256 random bits: a right one costs the store nothing. At an address with too many failures the secrets are looked at one after
+ * another: a wrong one is told to wait, and writes nothing.
+ */
 function createSecretGuard({ pair, address }: Record<'pair' | 'address', Limiter>): Guard {
   const gate = createGuessGate();
+  const lanes = createLanes();
   return async (guess) => {
     const network = networkOf(guess.ip ?? '');
     const pairKey = `${guess.account} ${network}`;
-    const counts = [
+    const counts: GuessCount[] = [
       { limiter: pair, key: pairKey, failuresOnly: true },
-      { limiter: address, key: network, failuresOnly: true },
+      { limiter: address, key: network, failuresOnly: true, waitWhenFull: () => Promise.resolve(0) },
     ];
     const entry = await gate.enter(counts, guess.onCount ?? (() => undefined));
-    return inside(entry, guess, {
-      after: async () => {
-        if ((entry.failures[0] ?? 0) > 0) await pair.forget(pairKey);
-      },
-    });
+    const after = async (): Promise<void> => {
+      if ((entry.failures[0] ?? 0) > 0) await pair.forget(pairKey);
+    };
+    if ((entry.failures[1] ?? 0) < address.points) return inside(entry, guess, { after });
+    return lanes.run(network, () => lookOnly(entry, guess, { address, network, after }));
   };
+}
+
+async function lookOnly<T>(
+  entry: Entry,
+  guess: Guess<T>,
+  { address, network, after }: { address: Limiter; network: string; after: () => Promise<void> },
+): Promise<T> {
+  try {
+    const result = await guess.attempt(true);
+    await after();
+    return result;
+  } catch (error) {
+    if (!isFailedGuess(error)) throw error;
+    const count = await address.find(network);
+    if (count !== undefined) guess.onCount?.(address, count);
+    throw new AppError('rate_limited', { retryAfterMs: count?.msBeforeNext ?? 1_000 });
+  } finally {
+    await entry.leave(false);
+  }
 }
 
 async function inside<T>(
@@ -142,14 +178,18 @@ async function inside<T>(
 ): Promise<T> {
   try {
     await around.before?.();
-    const result = await guess.attempt();
+    const result = await guess.attempt(false);
     await around.after();
     await entry.leave(false);
     return result;
   } catch (error) {
-    await entry.leave(error instanceof AppError && FAILED_GUESSES.has(error.code));
+    await entry.leave(isFailedGuess(error));
     throw error;
   }
+}
+
+function isFailedGuess(error: unknown): boolean {
+  return error instanceof AppError && FAILED_GUESSES.has(error.code);
 }
 
 /** Asked for once, however often it is needed. */

@@ -68,12 +68,13 @@ export async function logInByPasskey(
   onCount?: CountListener,
 ): Promise<LoggedIn> {
   const { tenantId = PEOPLE_TENANT, challengeId, assertion } = input;
-  const attempt = async (): Promise<LoggedIn> => {
+  const attempt = async (isOver: boolean): Promise<LoggedIn> => {
     const outcome = await core.db.transaction(async ({ sql }): Promise<Outcome> => {
       const use = { ...toPasskeyLogin(tenantId), challengeId };
       const used = await consumeAssertion(core, sql, use, assertion);
       const user = 'fault' in used ? undefined : await lockPerson(sql, { tenantId, userId: used.userId });
       const fault = 'fault' in used ? used.fault : user === undefined ? 'user' : undefined;
+      if (isOver && fault !== undefined) return { refusal: passkeyRefused() };
       await appendAudit(sql, {
         // a tenant that no known passkey belongs to may not exist: its log is not written to
         tenantId: used.userId === undefined ? PEOPLE_TENANT : tenantId,

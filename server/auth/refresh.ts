@@ -19,6 +19,8 @@ export interface RefreshRequest {
   kind?: 'device';
   /** Narrows the access token; what was not granted is refused (S16). */
   scope?: readonly string[] | undefined;
+  /** A token that there is not leaves no trace (see `Guess.attempt`). */
+  isOver?: boolean;
   caller: Caller;
 }
 
@@ -152,6 +154,7 @@ async function refuse(
   row: TokenRow | undefined,
   code: 'invalid_token' | 'revoked' | 'token_expired' | 'forbidden',
 ): Promise<Outcome> {
+  if (row === undefined && request.isOver === true) return { refusal: new AppError(code), revoked: [] };
   // an unknown token could name any tenant: only a known one writes into a tenant's log
   const tenantId = row === undefined ? 1 : request.tenantId;
   await appendAudit(sql, { ...eventOf('auth.refresh', request, row), tenantId, success: false, code });

@@ -11,9 +11,9 @@ export async function guardSecret<T>(
   guess: Omit<Guess<T>, 'unguessable' | 'isKnownNetwork'>,
 ): Promise<T> {
   let refusal: AppError | undefined;
-  const attempt = async (): Promise<T> => {
+  const attempt = async (isOver: boolean): Promise<T> => {
     try {
-      return await guess.attempt();
+      return await guess.attempt(isOver);
     } catch (error) {
       if (!(error instanceof AppError) || error.status !== 401) throw error;
       refusal = error;

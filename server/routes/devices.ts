@@ -102,7 +102,7 @@ function renew(core: IdentityCore, ctx: Context, refreshToken: string): Promise<
   return guardSecret(core, {
     account: `device ${sha256(refreshToken).toString('hex')}`,
     ip: caller.ip,
-    attempt: () => refresh(core, { refreshToken, clientId: null, kind: 'device', caller }),
+    attempt: (isOver) => refresh(core, { refreshToken, clientId: null, kind: 'device', isOver, caller }),
     onCount: showCounts(ctx),
   });
 }

@@ -93,7 +93,7 @@ function authenticate(
   return core.guesses.guard({
     account: `client ${credentials.clientId}`,
     ip: caller.ip,
-    attempt: () => authenticateClient(core, credentials, caller),
+    attempt: (isOver) => authenticateClient(core, credentials, caller, isOver),
     unguessable: true,
     onCount: showCounts(ctx),
   });

@@ -94,7 +94,7 @@ describe('what API keys may do, and how often', () => {
     expect((await admin('/keys/list')).status).to.equal(200);
   });
 
-  it('[S53] the limits run before the look-up, and a new key in the header is no new count', async () => {
+  it('[S53] [S30] the limits run before the look-up, a new key in the header is no new count, the right one passes', async () => {
     await start({ env: { AUTH_FAILURE_LIMIT_ADDRESS: '8' } });
     const { apiKey } = await createKey();
     const guess = createApiKey(1).key;
@@ -103,9 +103,10 @@ describe('what API keys may do, and how often', () => {
     for (let i = 0; i < 7; i += 1) statuses.push((await use(guess)).status);
     expect([statuses, looks()]).to.deep.equal([[401, 401, 401, 401, 401, 429, 429], 5]);
     for (let i = 0; i < 5; i += 1) statuses.push((await use(createApiKey(i + 1).key)).status);
-    expect([statuses.slice(7), looks()]).to.deep.equal([[401, 401, 401, 429, 429], 8]);
-    // a key that has not been used here for a while has to be looked up too
-    expect((await use(apiKey)).status).to.equal(429);
+    expect(statuses.slice(7)).to.deep.equal([401, 401, 401, 429, 429]);
+    const refusals = await suite.gateway.db.sql('SELECT 1 FROM audit_logs WHERE NOT success');
+    // a key that has not been used here for a while has to be looked up too, and so have the others; they leave no trace
+    expect([(await use(apiKey)).status, refusals.length]).to.deep.equal([200, 8]);
   });
 
   it('are refused as bearer tokens, with a word about where they go', async () => {
