@@ -15,6 +15,7 @@ import { accessLog } from './middleware/access-log.ts';
 import { problemDetails } from './middleware/errors.ts';
 import { requestId } from './middleware/request-id.ts';
 import { createRateLimits } from './middleware/rate-limit.ts';
+import type { RateLimits } from './middleware/rate-limit.ts';
 import { accountRoutes } from './routes/account.ts';
 import { adminClientRoutes } from './routes/admin-clients.ts';
 import { adminKeyRoutes } from './routes/admin-keys.ts';
@@ -35,6 +36,7 @@ import { peopleRoutes } from './routes/people.ts';
 import { revocationRoutes } from './routes/revocations.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { servePage } from './routes/spa.ts';
+import { tenantRoutes } from './routes/tenants.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
 
 export interface HttpDeps {
@@ -85,29 +87,7 @@ export function createHttp(deps: HttpDeps): {
     }),
   );
   const limits = createRateLimits(deps.config, deps.identity.core.limits);
-  const { identity } = deps;
-  const ofIdentity = (): Router[] => [
-    // the first is found soonest, and every agent asks it again and again
-    oauthRoutes({ identity, limits }),
-    wellKnownRoutes({ identity }),
-    peopleRoutes({ identity, limits }),
-    mfaRoutes({ identity, limits }),
-    passkeyRoutes({ identity, limits }),
-    accountRoutes({ identity, limits }),
-    invitationRoutes({ identity, limits }),
-    roleRoutes({ identity, limits }),
-    terminalRoutes({ identity, limits }),
-    adminClientRoutes({ identity, limits }),
-    adminUserRoutes({ identity, limits }),
-    deviceRoutes({ identity, limits }),
-    adminKeyRoutes({ identity, limits }),
-    ipRuleRoutes({ identity, limits }),
-    auditRoutes({ identity, limits }),
-    loginStatsRoutes({ identity, limits }),
-    revocationRoutes({ identity, limits, accepting: deps.accepting }),
-    devMailRoutes({ identity }),
-  ];
-  const routers = [healthRoutes(deps), ...(isHome ? ofIdentity() : [])];
+  const routers = [healthRoutes(deps), ...(isHome ? identityRoutes(deps, limits) : [])];
   for (const router of routers) {
     app.use(router.routes()).use(router.allowedMethods());
   }
@@ -125,6 +105,31 @@ const FOR_EVERY_CLIENT = [
   'DPoP-Nonce',
   'WWW-Authenticate',
 ];
+
+function identityRoutes({ identity, accepting }: HttpDeps, limits: RateLimits): Router[] {
+  return [
+    // the first is found soonest, and every agent asks it again and again
+    oauthRoutes({ identity, limits }),
+    wellKnownRoutes({ identity }),
+    peopleRoutes({ identity, limits }),
+    mfaRoutes({ identity, limits }),
+    passkeyRoutes({ identity, limits }),
+    accountRoutes({ identity, limits }),
+    invitationRoutes({ identity, limits }),
+    roleRoutes({ identity, limits }),
+    terminalRoutes({ identity, limits }),
+    adminClientRoutes({ identity, limits }),
+    adminUserRoutes({ identity, limits }),
+    tenantRoutes({ identity, limits }),
+    deviceRoutes({ identity, limits }),
+    adminKeyRoutes({ identity, limits }),
+    ipRuleRoutes({ identity, limits }),
+    auditRoutes({ identity, limits }),
+    loginStatsRoutes({ identity, limits }),
+    revocationRoutes({ identity, limits, accepting }),
+    devMailRoutes({ identity }),
+  ];
+}
 
 const WITH_BODY = ['POST', 'PUT', 'PATCH', 'DELETE'];
 

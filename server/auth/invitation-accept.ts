@@ -15,6 +15,7 @@ import { parseGrants, principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
 import { findRoleScopes } from './role-look-up.ts';
 import { grantsOfRole } from './roles.ts';
+import { tenantTitle } from './tenants.ts';
 
 /** Taking the place one was invited to. The token is proof of having read the mail, so the address counts as verified. */
 
@@ -44,7 +45,7 @@ export async function lookAtInvitation(
   if (found === undefined) throw new AppError('invalid_invitation');
   await core.addressRules.requireAllowed(found.tenantId, caller);
   const { email, role, tenant } = found.invitation;
-  return { email, role, tenant, tenantId: found.tenantId };
+  return { email, role, tenant: tenantTitle(tenant, core.issuer()), tenantId: found.tenantId };
 }
 
 /**

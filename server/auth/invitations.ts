@@ -12,7 +12,7 @@ import { createInvitationToken, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
 import { requireRoleOfPeople } from './role-look-up.ts';
-import { requireTenant } from './tenants.ts';
+import { requireTenant, tenantTitle } from './tenants.ts';
 import { findHoldings, isOwner } from './user-admin.ts';
 
 /** Places for people, made by administrators. Accepting one is in invitation-accept.ts. */
@@ -167,7 +167,11 @@ async function mailLink(
 ): Promise<void> {
   const { tenantId, settings, token } = invitation;
   const [row] = await sql<{ name: string }>('SELECT name FROM tenants WHERE id = $1', [tenantId]);
-  const to = { email: settings.email, role: settings.role, tenant: row?.name ?? '' };
+  const to = {
+    email: settings.email,
+    role: settings.role,
+    tenant: tenantTitle(row?.name ?? '', core.issuer()),
+  };
   // where people sign up is where a login looks by itself
   const named = tenantId === PEOPLE_TENANT ? to : { ...to, tenantId };
   const payload = invitationMail(named, token, core.issuer());

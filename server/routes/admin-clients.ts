@@ -14,7 +14,6 @@ import {
   rotateSecret,
 } from '../auth/oauth-clients.ts';
 import type { ClientView } from '../auth/oauth-clients.ts';
-import { createTenant } from '../auth/tenants.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody } from '../middleware/input.ts';
@@ -65,10 +64,9 @@ const rotation = z.strictObject({
     .max(90 * DAY_SECONDS)
     .default(DAY_SECONDS),
 });
-const tenant = z.strictObject({ name });
 const id = z.uuid();
 
-/** Registration and care of OAuth clients, and of tenants. Admin key, or a bearer with scope admin in its own tenant. */
+/** Registration and care of OAuth clients. Admin key, or a bearer with scope admin in its own tenant. */
 export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits }): Router {
   const { core } = deps.identity;
   const router = new Router({ prefix: '/api/v1/admin' });
@@ -107,15 +105,6 @@ export function adminClientRoutes(deps: { identity: Identity; limits: RateLimits
       const change = { id: parseInput(id, paramOf(ctx, 'id')), changes };
       const client = await changeClient(core, principalOf(ctx), change, callerOf(ctx));
       ctx.body = { success: true, client: toWire(client) };
-    }),
-  );
-  router.post(
-    '/tenants',
-    admin,
-    withBody(tenant, async (ctx, input) => {
-      const made = await createTenant(core, principalOf(ctx), input.name, callerOf(ctx));
-      ctx.status = 201;
-      ctx.body = { success: true, tenant: { id: made.id, name: made.name } };
     }),
   );
   addSecrets(router, core, [admin, fresh]);

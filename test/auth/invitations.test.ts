@@ -59,7 +59,7 @@ describe('invitations', () => {
     expect([made.status, accepted.status]).to.deep.equal([201, 201]);
     expect(made.text).not.to.include('siv_');
     expect(made.body['invitation']).to.include({ email: EMAIL, role: 'operator', state: 'open' });
-    expect(seen.body).to.include({ email: EMAIL, role: 'operator', tenant: 'default' });
+    expect(seen.body).to.include({ email: EMAIL, role: 'operator', tenant: new URL(gateway.url).host });
     expect(accepted.body).to.include({ username: 'newcomer' });
     expect(me.body).to.deep.include({ role: 'operator', partitions: { read: ['p1'], write: ['p1'] } });
     expect((await list())[0]).to.include({ state: 'accepted' });
