@@ -133,18 +133,28 @@ export async function deleteRole(
   await core.db.transaction(async ({ sql }) => {
     await lockRoles(sql, by.tenantId);
     requireMayControl(by, await requireOwnRole(sql, by.tenantId, name));
-    const [used] = await sql(
-      `SELECT 1 FROM users WHERE tenant_id = $1 AND role = $2
-       UNION ALL
-       SELECT 1 FROM invitations WHERE tenant_id = $1 AND role = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL
-                                   AND expires_at > $3
-       LIMIT 1`,
-      [by.tenantId, name, new Date(core.clock())],
-    );
-    if (used !== undefined) throw new AppError('role_in_use');
+    await requireUnused(core, sql, by.tenantId, name);
     await sql('DELETE FROM roles WHERE tenant_id = $1 AND name = $2', [by.tenantId, name]);
     await auditAct(sql, by, caller, { action: 'role.deleted', details: { name } });
   });
+}
+
+/** Throws `role_in_use`, which says by what. */
+async function requireUnused(core: IdentityCore, sql: Sql, tenantId: number, role: string): Promise<void> {
+  const [person] = await sql('SELECT 1 FROM users WHERE tenant_id = $1 AND role = $2 LIMIT 1', [
+    tenantId,
+    role,
+  ]);
+  if (person !== undefined) throw new AppError('role_in_use');
+  const [invitation] = await sql<{ email: string }>(
+    `SELECT email FROM invitations WHERE tenant_id = $1 AND role = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL
+                                     AND expires_at > $3
+     ORDER BY created_at LIMIT 1`,
+    [tenantId, role, new Date(core.clock())],
+  );
+  if (invitation === undefined) return;
+  const message = `An invitation to ${invitation.email} names that role: withdraw it first.`;
+  throw new AppError('role_in_use', { message });
 }
 
 /** The tenant's row: nobody is given a role while it changes or goes. */

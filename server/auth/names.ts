@@ -35,12 +35,15 @@ export const username = z
 
 export const email = z.email('write an e-mail address').max(254);
 
-/** A partition as it is granted: `branch-12`, `branch-12:read`, `*`. */
+/** A partition as it is granted: `branch-12`, `branch-12:read`, `*`. A typo behind the colon must not grant the right to write. */
 export const grant = z
   .string()
   .min(1)
   .max(LIMITS.partitionLength + ':read'.length)
-  .regex(/^(\*(:read)?|[^\s*\p{C}]+)$/u, 'a partition, optionally with ":read", or "*"');
+  .regex(
+    /^(\*|[^\s*:\p{C}]+)(:read)?$/u,
+    'a partition such as branch-12 (to see and to write) or branch-12:read (to see); "*" is every one; only ":read" may follow',
+  );
 
 /** A role, built-in or a tenant's own. */
 export const roleName = z
