@@ -42,7 +42,7 @@ export function usageError(message: string, hint?: string): CliError {
 /** Reads whatever was thrown. The message never contains what was sent. */
 export function toFailure(error: unknown): CliError {
   if (error instanceof CliError) return error;
-  if (error instanceof ApiError) return fromApi(error);
+  if (error instanceof ApiError) return inCommands(fromApi(error));
   if (error instanceof ConnectRefused) return fromCode(error.code, error.message);
   if (error instanceof SluiceError) return fromEngine(error);
   const message = error instanceof Error ? error.message : String(error);
@@ -55,9 +55,15 @@ export function fromCode(code: string, message: string): CliError {
   if (code === 'email_not_verified') return new CliError(EXIT.forbidden, code, message, HINTS.verify);
   if (code === 'mfa_required') return new CliError(EXIT.forbidden, code, message, HINTS.browser);
   if (code === 'invalid_credentials') return new CliError(EXIT.forbidden, code, message);
-  if (code.startsWith('forbidden')) return new CliError(EXIT.forbidden, code, message, HINTS.rights);
+  if (code.startsWith('forbidden')) {
+    const hint = LACKS_RIGHT.test(message) ? HINTS.rights : undefined;
+    return new CliError(EXIT.forbidden, code, message, hint);
+  }
   return new CliError(EXIT.failed, code, message);
 }
+
+/** Refusals that a right would turn: others say themselves what is to be done. */
+const LACKS_RIGHT = /^You may not\b|\bneeds the scope\b|\brights that you do not have\b/;
 
 export function unreachable(message: string): CliError {
   const hint = /\bin time\b|no answer within/.test(message) ? HINTS.silent : HINTS.start;
@@ -84,6 +90,22 @@ function fromApi(error: ApiError): CliError {
   if (retryAfterMs === undefined) return known;
   const wait = `Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;
   return new CliError(known.exitCode, code, message, wait);
+}
+
+/** The gateway speaks of its API; here the same is done by a command or an option. */
+const COMMANDS: readonly (readonly [string, string])[] = [
+  ['send `force: true`', 'give --force'],
+  ['see GET /api/v1/admin/roles', 'see npm run sluice -- admin roles list'],
+  ['create it with POST /api/v1/admin/tenants', 'create it with npm run sluice -- admin tenants create'],
+];
+
+function inCommands(failure: CliError): CliError {
+  const say = (text: string): string =>
+    COMMANDS.reduce((said, [api, command]) => said.replace(api, command), text);
+  const { exitCode, code, message, hint, faults } = failure;
+  const told = new CliError(exitCode, code, say(message), hint);
+  told.faults = faults.map((fault) => ({ ...fault, message: say(fault.message) }));
+  return told;
 }
 
 function fromEngine(error: SluiceError): CliError {

@@ -38,10 +38,13 @@ export function parseMoment(value: string): string {
 
 /** What every administrative command takes. */
 export function addAdminOptions(command: Command): Command {
-  return command
-    .option('--tenant-id <n>', 'which tenant', parseCount)
-    .option(
-      '--admin-key-file <file>',
-      'file with the admin key (else SLUICE_ADMIN_KEY, your session, DATA_DIR/admin.key)',
-    );
+  return addKeyOption(command.option('--tenant-id <n>', 'which tenant', parseCount));
+}
+
+/** The same for what stands above tenants. */
+export function addKeyOption(command: Command): Command {
+  return command.option(
+    '--admin-key-file <file>',
+    'file with the admin key (else SLUICE_ADMIN_KEY, your session, DATA_DIR/admin.key)',
+  );
 }

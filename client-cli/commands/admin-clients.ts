@@ -11,6 +11,9 @@ import type { AddCommands } from '../program.ts';
 import { agentSnippet, pairLines } from '../render.ts';
 import { table } from '../table.ts';
 import { clean } from '../terminal-text.ts';
+import { addClientChanges } from './admin-client-changes.ts';
+import { findClients, requireClient } from './known-clients.ts';
+import type { Client } from './known-clients.ts';
 
 export interface CreateOptions extends AdminOptions {
   name: string;
@@ -19,17 +22,6 @@ export interface CreateOptions extends AdminOptions {
   ip?: string[];
   rate?: number;
   jwks?: string;
-}
-
-interface Client {
-  id: string;
-  client_id: string;
-  tenantId: number;
-  name: string;
-  scopes: string[];
-  partitions: string[];
-  disabled: boolean;
-  secrets?: { id: string; expiresAt: string | null }[];
 }
 
 const DEFAULT_SCOPES = ['sync:read', 'sync:write', 'config:read'];
@@ -51,10 +43,7 @@ export const addAdminClientCommands: AddCommands = (parent: Command, bind) => {
     )
     .action(bind(createClient));
   addAdminOptions(clients.command('list')).description('list the clients').action(bind(listClients));
-  addAdminOptions(clients.command('disable'))
-    .argument('<client>', 'client id or name')
-    .description('end a client: its tokens, its sockets')
-    .action(bind((context, client: string, options: AdminOptions) => setDisabled(context, client, options)));
+  addClientChanges(clients, bind);
   addAdminOptions(clients.command('rotate'))
     .argument('<client>', 'client id or name')
     .option(
@@ -191,14 +180,6 @@ export async function listClients(context: Context, options: AdminOptions): Prom
   for (const line of table({ theme: context.theme, columns }, heads, rows)) context.print(line);
 }
 
-async function setDisabled(context: Context, name: string, options: AdminOptions): Promise<void> {
-  const client = await requireClient(context, name, options);
-  const call = { method: 'PATCH', path: `/oauth-clients/${client.id}`, body: { disabled: true } } as const;
-  const answer = await callAdmin<{ client: Client }>(context, options, call);
-  if (context.json) context.emit(answer.client);
-  else context.print(`Disabled ${clean(client.name)}: its tokens and its connections end now.`);
-}
-
 export async function rotateClient(
   context: Context,
   name: string,
@@ -212,6 +193,10 @@ export async function rotateClient(
     path: `/oauth-clients/${client.id}/secrets`,
     body,
   });
+  if (client.disabled)
+    context.remark(
+      `warning: ${clean(client.name)} is disabled, and its new secret lets nobody in: npm run sluice -- admin clients enable ${client.client_id}`,
+    );
   if (context.json) {
     context.emit({ client_id: client.client_id, client_secret: made.client_secret, overlapHours: overlap });
     return;
@@ -224,25 +209,6 @@ export async function rotateClient(
   context.print(
     `\n${context.theme.yellow('It is not shown again.')} The old one works for ${overlap} h more.`,
   );
-}
-
-async function findClients(context: Context, options: AdminOptions): Promise<Client[]> {
-  const call = { method: 'GET', path: '/oauth-clients' } as const;
-  return (await callAdmin<{ clients: Client[] }>(context, options, call)).clients;
-}
-
-/** By client id, or by a name that only one client has. */
-async function requireClient(context: Context, name: string, options: AdminOptions): Promise<Client> {
-  const clients = await findClients(context, options);
-  const byId = clients.find((client) => client.client_id === name || client.id === name);
-  const byName = clients.filter((client) => client.name === name);
-  if (byId) return byId;
-  const [only, ...others] = byName;
-  if (only && others.length === 0) return only;
-  const message = only
-    ? `${byName.length} clients are called ${name}: give the client id.`
-    : `There is no client ${name}.`;
-  throw new CliError(EXIT.failed, only ? 'ambiguous' : 'not_found', message);
 }
 
 function showPairs(context: Context, pairs: readonly (readonly [string, string])[]): void {

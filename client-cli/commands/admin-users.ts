@@ -42,6 +42,16 @@ export const addAdminUserCommands: AddCommands = (parent: Command, bind) => {
     .option('--partition <grant>', 'branch-12, branch-12:read or "*"; may be repeated', collect)
     .option('--role <role>', 'owner, admin, operator, auditor, member, or one of your own')
     .action(bind(grantUser));
+  for (const disabled of [true, false])
+    addAdminOptions(users.command(disabled ? 'disable' : 'enable'))
+      .description(
+        disabled
+          ? 'keep somebody out: no login any more, and every session ends'
+          : 'let somebody who is disabled, or has closed the account, log in again',
+      )
+      .option('--email <address>')
+      .option('--username <name>')
+      .action(bind((context, options: AdminOptions & Named) => setDisabled(context, options, disabled)));
   users
     .command('remove-second-factors')
     .description(
@@ -87,6 +97,22 @@ export async function grantUser(context: Context, options: GrantOptions): Promis
     const partitions = user.partitions.join(' ') || 'no partition of their own';
     context.print(`${clean(user.username)}: ${clean(user.role)}, ${clean(partitions)}.`);
   }
+}
+
+async function setDisabled(
+  context: Context,
+  options: AdminOptions & Named,
+  disabled: boolean,
+): Promise<void> {
+  requireOneName(options);
+  const person = findNamed(await findPeople((call) => callAdmin(context, options, call)), options);
+  const call = { method: 'PATCH', path: `/users/${person.id}`, body: { disabled } } as const;
+  const { user } = await callAdmin<{ user: Person }>(context, options, call);
+  const words = disabled
+    ? 'is disabled: no login any more, and every session has ended.'
+    : 'may log in again.';
+  if (context.json) context.emit({ user });
+  else context.print(`${clean(user.username)} ${words}`);
 }
 
 interface Removed {

@@ -4,6 +4,7 @@ import { addAdminInvitationCommands } from './admin-invitations.ts';
 import { addAdminIpRuleCommands } from './admin-ip-rules.ts';
 import { addAdminKeyCommands } from './admin-keys.ts';
 import { addAdminRoleCommands } from './admin-roles.ts';
+import { addAdminTenantCommands } from './admin-tenants.ts';
 import { addAdminUserCommands } from './admin-users.ts';
 import type { AddCommands } from '../program.ts';
 
@@ -15,4 +16,5 @@ export const addAdminCommands: AddCommands = (parent: Command, bind) => {
   addAdminInvitationCommands(admin, bind);
   addAdminRoleCommands(admin, bind);
   addAdminIpRuleCommands(admin, bind);
+  addAdminTenantCommands(admin, bind);
 };
