@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { AppError } from '../../protocol/errors.ts';
 import { appendAudit } from '../audit.ts';
 import { isUnavailable } from '../db.ts';
@@ -33,7 +34,7 @@ const MAX_CACHED = 10_000;
 /** A refused address leaves an audit row no more often than this. */
 const TOLD_EVERY_MS = 60_000;
 
-/** Whether these rules let an address in; without rules every one, known or not. */
+/** Whether these rules let an address in; without rules every one, known or not. What is no address is let in by no rule. */
 export function createRuleCheck(rules: readonly AddressRule[]): Check {
   const listOf = (action: AddressRule['action']): string[] =>
     rules.filter((rule) => rule.action === action).map(({ cidr }) => cidr);
@@ -41,7 +42,7 @@ export function createRuleCheck(rules: readonly AddressRule[]): Check {
   const isAllowed = createAddressCheck(allowed);
   const isDenied = denied.length === 0 ? () => false : createAddressCheck(denied);
   return (address) => {
-    if (address === undefined) return rules.length === 0;
+    if (address === undefined || isIP(address) === 0) return rules.length === 0;
     return isAllowed(address) && !isDenied(address);
   };
 }

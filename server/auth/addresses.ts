@@ -1,9 +1,35 @@
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
-/** An address as it is kept and compared: IPv4 mapped into IPv6 is IPv4, however it is written (S47). */
+/**
+ * The caller's address: the connection's, or where a proxy is trusted the last that was forwarded, which that proxy wrote. What it
+ * wrote there and is no address counts as the proxy's own, and is in no list of addresses: `via 10.0.0.1` (S47).
+ */
+export function callerAddress(connection: string, forwarded: string | undefined): string {
+  const nearest = forwarded?.split(',').at(-1)?.trim() ?? '';
+  if (nearest === '') return normalizeAddress(connection);
+  const plain = withoutPort(nearest);
+  return isIP(plain) === 0 ? `via ${normalizeAddress(connection)}` : normalizeAddress(plain);
+}
+
+/** What proxies say of where a request comes from. */
+export function forwardedIn({ headers }: Pick<IncomingMessage, 'headers'>): string | undefined {
+  const forwarded = headers['x-forwarded-for'];
+  return Array.isArray(forwarded) ? forwarded.join(',') : forwarded;
+}
+
+/** Some proxies write the port as well: `203.0.113.9:443`, `[2001:db8::1]:443`, also in quotes. */
+function withoutPort(written: string): string {
+  const [, inBrackets, ipv4] =
+    /^"?(?:\[([\da-f:.]+(?:%\w+)?)\](?::\d+)?|([\d.]+):\d+)"?$/i.exec(written) ?? [];
+  return inBrackets ?? ipv4 ?? written;
+}
+
+/** An address as it is kept and compared: IPv4 mapped into IPv6 is IPv4, however it is written; no zone is told (S47). */
 export function normalizeAddress(address: string): string {
   const groups = address.includes(':') ? findGroups(address) : undefined;
-  return (groups && findMapped(groups)) ?? address;
+  if (!groups) return address;
+  return findMapped(groups) ?? address.split('%')[0] ?? address;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { networkOf } from './addresses.ts';
 import type { Caller, IdentityCore } from './core.ts';
@@ -78,5 +79,5 @@ export function createDeviceRequests(
 
 /** Whether two addresses are so near each other that whoever is at the one may ask at the other. */
 export function isNear(left: string, right: string): boolean {
-  return networkOf(left) === networkOf(right);
+  return isIP(left) !== 0 && networkOf(left) === networkOf(right);
 }

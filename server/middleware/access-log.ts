@@ -2,6 +2,7 @@ import type { Middleware } from 'koa';
 import type { Logger } from '../log.ts';
 import type { Principal } from '../auth/principal.ts';
 import { principalKey } from '../auth/principal.ts';
+import { callerOf } from './input.ts';
 
 /** One wide line per request at its end; never the body, the query or a header that could hold a secret. */
 export function accessLog(log: Logger): Middleware {
@@ -19,7 +20,7 @@ export function accessLog(log: Logger): Middleware {
         status: ctx.status,
         ms: Math.round((performance.now() - started) * 10) / 10,
         requestId: ctx.state['requestId'] as string,
-        ip: ctx.ip,
+        ip: callerOf(ctx).ip,
         ...(principal ? { principal: principalKey(principal), tenantId: principal.tenantId } : {}),
       },
       'request',

@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import type { z } from 'zod';
 import { AppError, faultsOf } from '../../protocol/errors.ts';
-import { normalizeAddress } from '../auth/addresses.ts';
+import { callerAddress, forwardedIn } from '../auth/addresses.ts';
 import type { Caller } from '../auth/core.ts';
 
 /** Parses what came in. Throws `invalid_request` with every fault and its path. */
@@ -36,7 +36,7 @@ export function withQuery<Schema extends z.ZodType>(
 export function callerOf(ctx: Context): Caller {
   const requestId: unknown = ctx.state['requestId'];
   return {
-    ip: normalizeAddress(ctx.ip),
+    ip: callerAddress(ctx.req.socket.remoteAddress ?? '', ctx.app.proxy ? forwardedIn(ctx.req) : undefined),
     userAgent: ctx.get('User-Agent'),
     ...(typeof requestId === 'string' ? { requestId } : {}),
   };

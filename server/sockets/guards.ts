@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { normalizeAddress } from '../auth/addresses.ts';
+import { callerAddress, forwardedIn } from '../auth/addresses.ts';
 import type { ShownProof } from '../auth/dpop.ts';
 import type { LiveSockets } from '../auth/live-sockets.ts';
 import type { Presented } from '../auth/possession.ts';
@@ -38,10 +38,7 @@ interface Handshake {
 
 /** The caller's address; what a proxy says counts only when proxies are trusted. */
 export function clientAddress(handshake: Handshake, trustProxy: boolean): string {
-  const forwarded = handshake.headers['x-forwarded-for'];
-  const list = Array.isArray(forwarded) ? forwarded.join(',') : forwarded;
-  const nearest = trustProxy ? list?.split(',').at(-1)?.trim() : undefined;
-  return normalizeAddress(nearest ?? handshake.address);
+  return callerAddress(handshake.address, trustProxy ? forwardedIn(handshake) : undefined);
 }
 
 export interface Pace {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { networkOf, normalizeAddress } from '../../server/auth/addresses.ts';
+import { callerAddress, networkOf, normalizeAddress } from '../../server/auth/addresses.ts';
 import { call, createPerson } from './support/client.ts';
 import type { Answer } from './support/client.ts';
 import { PASSWORD, startGateway } from './support/gateway.ts';
@@ -85,6 +85,27 @@ describe('what an address is counted by', () => {
   });
 });
 
+describe('the address that a trusted proxy forwards', () => {
+  it('[S47] is one, with or without port, brackets, quotes and zone', () => {
+    const written: Record<string, string[]> = {
+      '203.0.113.9': [
+        ...['203.0.113.9', '203.0.113.9:51234', '::ffff:203.0.113.9', '[::ffff:203.0.113.9]:1'],
+        ...['"203.0.113.9:1"', '198.51.100.1, 203.0.113.9:80', ' 203.0.113.9 '],
+      ],
+      '2001:db8::1': ['2001:db8::1', '[2001:db8::1]', '[2001:db8::1]:1234', '"[2001:db8::1]:1234"'],
+      'fe80::1': ['fe80::1', 'fe80::1%eth0', '[fe80::1%eth0]:443'],
+    };
+    for (const [address, forms] of Object.entries(written))
+      for (const form of forms) expect(callerAddress('10.0.0.1', form), form).to.equal(address);
+  });
+
+  it('[S47] is the proxy’s own where it wrote none, and the connection’s where nothing was forwarded', () => {
+    for (const form of ['203.0.113.009', 'unknown', '_hidden', '[203.0.113.9', '1.2.3:80', '203.0.113.9:'])
+      expect(callerAddress('::ffff:10.0.0.1', form), form).to.equal('via 10.0.0.1');
+    for (const form of [undefined, '', ' , ']) expect(callerAddress('10.0.0.1', form)).to.equal('10.0.0.1');
+  });
+});
+
 describe('limits by address', () => {
   let gateway: Gateway;
   afterEach(() => gateway.close());
@@ -92,7 +113,7 @@ describe('limits by address', () => {
     call(gateway, '/api/login', { json, headers: { 'x-forwarded-for': from } });
 
   it('[S30] [S53] an IPv6 network counts as one address, at the login, the sign-up and the token endpoint', async () => {
-    const limits = { AUTH_FAILURE_LIMIT_ADDRESS: '6', SIGNUP_LIMIT: '3', RATE_LIMIT_MAX_REQUESTS: '1000' };
+    const limits = { AUTH_FAILURE_LIMIT_ADDRESS: '3', SIGNUP_LIMIT: '3', RATE_LIMIT_MAX_REQUESTS: '1000' };
     gateway = await startGateway({ env: { TRUST_PROXY: 'true', ...limits } });
     const headers = (i: number): Record<string, string> => ({ 'x-forwarded-for': `2001:db8:0:7:${i}::${i}` });
     const statuses = { login: [] as number[], signup: [] as number[], token: [] as number[] };
@@ -114,6 +135,16 @@ describe('limits by address', () => {
       token: [401, 401, 401, 429],
     });
     expect(elsewhere.status).to.equal(401);
+  });
+
+  it('[S30] [S53] ports that a proxy writes make no more addresses, nor does what is none', async () => {
+    gateway = await startGateway({ env: { TRUST_PROXY: 'true', AUTH_FAILURE_LIMIT: '3' } });
+    const statuses = [];
+    for (let i = 0; i < 4; i += 1)
+      statuses.push((await attempt({ username: 'no', password: 'x' }, `198.51.100.7:${50_000 + i}`)).status);
+    for (let i = 0; i < 4; i += 1)
+      statuses.push((await attempt({ username: 'no', password: 'x' }, `hidden-${i}`)).status);
+    expect(statuses).to.deep.equal([401, 401, 401, 429, 401, 401, 401, 429]);
   });
 
   it('[S30] a network from which the account was used stays known, whatever address it has there today', async () => {

@@ -36,6 +36,17 @@ describe('addresses that a tenant lets in', () => {
   const REFUSED = [403, 'address_refused'];
   const codeOf = ({ status, body }: Answer): unknown[] => [status, body['code']];
 
+  it('[S47] what is denied stays out however the proxy writes it, and so does what is no address', async () => {
+    const { username } = await createPerson(gateway);
+    const forms = ['203.0.113.7:51234', '[::ffff:203.0.113.7]', '203.0.113.007', 'fe80::1%eth0', 'unknown'];
+    const before = [];
+    for (const form of forms) before.push((await login(form, username)).status);
+    for (const cidr of ['203.0.113.0/24', 'fe80::/10']) await add(cidr, 'deny');
+    for (const form of forms) expect(codeOf(await login(form, username)), form).to.deep.equal(REFUSED);
+    expect(before).to.deep.equal(forms.map(() => 200));
+    expect((await login('198.51.100.4:443', username)).status).to.equal(200);
+  });
+
   it('[S47] what is denied stays out, with every way of logging in and every token it has', async () => {
     const { username, email } = await createPerson(gateway);
     const { access, refresh } = await logIn(gateway, username);
