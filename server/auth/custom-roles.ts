@@ -101,7 +101,7 @@ export async function changeRole(
   const { tenantId } = by;
   const { people, rateLimit } = await core.db.transaction(async ({ sql }) => {
     await lockRoles(sql, tenantId);
-    requireMayControl(by, await requireOwnRole(sql, tenantId, role.name));
+    requireMayControl(by, await requireOwnRole(core, sql, tenantId, role.name));
     const [changed] = await sql<{ rateLimit: number | null }>(
       `UPDATE roles SET scopes = $3, rate_limit = CASE WHEN $4 THEN $5::integer ELSE rate_limit END
        WHERE tenant_id = $1 AND name = $2 RETURNING rate_limit AS "rateLimit"`,
@@ -132,7 +132,7 @@ export async function deleteRole(
 ): Promise<void> {
   await core.db.transaction(async ({ sql }) => {
     await lockRoles(sql, by.tenantId);
-    requireMayControl(by, await requireOwnRole(sql, by.tenantId, name));
+    requireMayControl(by, await requireOwnRole(core, sql, by.tenantId, name));
     await requireUnused(core, sql, by.tenantId, name);
     await sql('DELETE FROM roles WHERE tenant_id = $1 AND name = $2', [by.tenantId, name]);
     await auditAct(sql, by, caller, { action: 'role.deleted', details: { name } });
@@ -171,8 +171,9 @@ async function requireRoom(sql: Sql, tenantId: number): Promise<void> {
     throw new AppError('forbidden', { message: `A tenant has at most ${MAX_ROLES} roles of its own.` });
 }
 
-/** What the role and the people who have it hold. */
+/** What the role and the people who have it hold, or will when they accept an invitation. */
 async function requireOwnRole(
+  core: IdentityCore,
   sql: Sql,
   tenantId: number,
   name: string,
@@ -184,8 +185,10 @@ async function requireOwnRole(
   );
   if (row === undefined) throw new AppError('not_found', { message: 'There is no such role.' });
   const held = await sql<{ partition: string }>(
-    'SELECT DISTINCT unnest(partitions) AS partition FROM users WHERE tenant_id = $1 AND role = $2',
-    [tenantId, name],
+    `SELECT unnest(partitions) AS partition FROM users WHERE tenant_id = $1 AND role = $2
+     UNION SELECT unnest(partitions) FROM invitations
+     WHERE tenant_id = $1 AND role = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at > $3`,
+    [tenantId, name, new Date(core.clock())],
   );
   return { scopes: row.scopes, partitions: held.map(({ partition }) => partition) };
 }

@@ -1,15 +1,16 @@
 import { expect } from 'chai';
 import { call, createClient, createPerson, logIn, token } from './support/client.ts';
 import type { Answer, Client } from './support/client.ts';
-import { startGateway } from './support/gateway.ts';
+import { ADMIN_KEY, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
 
 describe('[S54] an administrator limited to partitions', () => {
   let gateway: Gateway;
+  let limited: Client;
   let bearer: string;
   beforeEach(async () => {
     gateway = await startGateway();
-    const limited = await createClient(gateway, { scopes: ['admin'], partitions: ['p1'] });
+    limited = await createClient(gateway, { scopes: ['admin'], partitions: ['p1'] });
     bearer = String((await token(gateway, limited)).body['access_token']);
   });
   afterEach(() => gateway.close());
@@ -39,6 +40,19 @@ describe('[S54] an administrator limited to partitions', () => {
       await ask('PATCH', `/users/${member.id}`, { partitions: [] }),
     ];
     expect(codesOf(answers)).to.deep.equal(Array(3).fill('forbidden_partition'));
+  });
+
+  it('neither widens nor deletes a role that somebody is invited to for partitions it does not have', async () => {
+    const admin = (path: string, json: object): Promise<Answer> =>
+      call(gateway, `/api/v1/admin${path}`, { json, key: ADMIN_KEY });
+    await admin('/roles', { name: 'reader', scopes: ['sync:read'] });
+    await admin('/invitations', { email: 'ana@example.com', role: 'reader', partitions: ['p2'] });
+    const widened = { scopes: ['sync:read', 'sync:write', 'admin'] };
+    expect(codesOf([await ask('PUT', '/roles/reader', widened)])).to.deep.equal(['forbidden_partition']);
+    expect(codesOf([await ask('DELETE', '/roles/reader')])).to.deep.equal(['forbidden_partition']);
+    gateway.clock.advance(8 * 86_400_000);
+    bearer = String((await token(gateway, limited)).body['access_token']);
+    expect((await ask('PUT', '/roles/reader', widened)).status).to.equal(200);
   });
 
   const touch = async (client: Client): Promise<Answer[]> => [
