@@ -115,7 +115,7 @@ export const environment = z.object({
     .refine(namesNobody, 'a URL without a user and a password, such as https://sync.example.org')
     .optional()
     .describe('Address people and clients use; the issuer of tokens.'),
-  INTERNAL_API_KEY: key(24).optional().describe('First admin key; left out: made in DATA_DIR/admin.key.'),
+  INTERNAL_API_KEY: key(32).optional().describe('First admin key; left out: made in DATA_DIR/admin.key.'),
   JWT_SECRET: key(32)
     .optional()
     .describe(

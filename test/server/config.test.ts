@@ -90,9 +90,14 @@ describe('configuration', () => {
     ).to.deep.equal([
       'PORT: "70000" does not fit: it must be a whole number from 0 to 65535, such as 8300',
       'PUBLIC_URL: "ftp://x" does not fit: it must be a URL that starts with http:// or https://, such as https://sync.example.org',
-      'INTERNAL_API_KEY: the value (not shown) does not fit: it must be at least 24 characters, such as what `openssl rand -hex 32` prints',
+      'INTERNAL_API_KEY: the value (not shown) does not fit: it must be at least 32 characters, such as what `openssl rand -hex 32` prints',
       'LOG_LEVEL: "loud" does not fit: it must be fatal, error, warn, info, debug, trace or silent, such as info',
     ]);
+  });
+
+  it('[S53] an admin key so short that it could be guessed is refused at the start', () => {
+    const faultsOfKey = (length: number): string[] => faultsOf({ INTERNAL_API_KEY: 'k'.repeat(length) });
+    expect([faultsOfKey(31).length, faultsOfKey(32)]).to.deep.equal([1, []]);
   });
 
   it('[OP1] a long value, or one that would drive a terminal, is shown cut and escaped', () => {

@@ -25,7 +25,7 @@ export async function startRealGateway(): Promise<GatewayUnderTest> {
     DATA_DIR: dataDir,
     DATABASE_URL: database,
     PUBLIC_URL: valve.url,
-    INTERNAL_API_KEY: 'the-admin-key-of-the-page-tests',
+    INTERNAL_API_KEY: 'the-admin-key-of-the-page-tests-alone',
     SIGNUP_LIMIT: '1000',
     PROOF_OF_WORK_AFTER: '1000',
     RATE_LIMIT_MAX_REQUESTS: '10000',
