@@ -84,20 +84,29 @@ function refuseShape(error: Parameters<typeof faultsOf>[0]): SluiceError {
 }
 
 function measure(body: Push): number {
-  const encoder = new TextEncoder();
   for (const mutation of body.mutations) {
-    const size = encoder.encode(canonicalJson(mutation.data ?? mutation.set ?? {})).length;
+    const size = bytesOf(mutation.data ?? mutation.set ?? {});
     if (size > LIMITS.recordBytes)
       throw new SluiceError(
         'payload_too_large',
         `${mutation.collection}/${mutation.id}: ${size} bytes; a record may have ${LIMITS.recordBytes}`,
       );
   }
-  const bytes = encoder.encode(canonicalJson({ ...body, seq: Number.MAX_SAFE_INTEGER })).length;
+  const bytes = bytesOf({ ...body, seq: Number.MAX_SAFE_INTEGER });
   if (bytes > LIMITS.batchBytes)
     throw new SluiceError(
       'payload_too_large',
       `the batch has ${bytes} bytes; ${LIMITS.batchBytes} are allowed: split it`,
     );
   return bytes;
+}
+
+/** Throws SluiceError `invalid_batch` for what JSON has no form for: Infinity, NaN, a BigInt. */
+function bytesOf(value: unknown): number {
+  try {
+    return new TextEncoder().encode(canonicalJson(value)).length;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SluiceError('invalid_batch', `the batch is not valid: ${why}`, { cause });
+  }
 }

@@ -240,6 +240,8 @@ describe('sdk uploads', () => {
     expect(await code({ collection: 'Bad Name', id: 'x', op: 'put' })).to.equal('invalid_batch');
     expect(await code(put('x', { text: 'x'.repeat(300_000) }))).to.equal('payload_too_large');
     expect(await code(put('x', deep(40)))).to.equal('invalid_batch');
+    for (const odd of [Infinity, NaN, 1n])
+      expect(await code(put('x', { list: [odd] })), String(odd)).to.equal('invalid_batch');
     expect((await client.stats()).queue).to.equal(0);
   });
 
