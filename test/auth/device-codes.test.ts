@@ -94,17 +94,32 @@ describe('codes of the device flow', () => {
     expect(refused).to.include('slow_down');
   });
 
-  it('[S50] redeeming by read-then-write would open several sessions: the variant is caught', async () => {
-    const { sql } = gateway.db;
+  it('[S50] of several polls that were all in time one alone redeems', async () => {
+    const { core } = gateway.identity;
+    const { db } = core;
     const asked = await terminal.codes();
-    const take = async (): Promise<boolean> => {
-      const [row] = await sql(`SELECT 1 FROM device_codes WHERE state = 'pending'`);
-      if (row !== undefined) await sql(`UPDATE device_codes SET state = 'redeemed'`);
-      return row !== undefined;
+    await terminal.decide(asked.user, ana.access);
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let waiting = 0;
+    core.db = {
+      ...db,
+      async transaction(work) {
+        waiting += 1;
+        await held;
+        return db.transaction(work);
+      },
     };
-    const holed = await Promise.all(Array.from({ length: 20 }, take));
-    expect(holed.filter(Boolean).length).to.be.above(1);
-    expect((await terminal.poll(asked)).body['error']).to.equal('invalid_grant');
+    const polls = [];
+    for (let i = 1; i <= 5; i += 1) {
+      polls.push(terminal.pollInTime(asked));
+      while (waiting < i) await new Promise((resolve) => setImmediate(resolve));
+    }
+    release();
+    const outcomes = (await Promise.all(polls)).map(({ status }) => status);
+    core.db = db;
+    const sessions = await db.sql(`SELECT 1 FROM sessions WHERE app = 'sluice-cli'`);
+    expect([outcomes.sort(), sessions.length]).to.deep.equal([[200, 400, 400, 400, 400], 1]);
   });
 
   it('[S50] [S53] made-up device codes are limited per address, and five of them keep nobody else out', async () => {

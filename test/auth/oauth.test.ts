@@ -3,6 +3,7 @@ import { auditRows, call, clientTokens, createClient, createPerson, logIn, token
 import type { Answer, Client } from './support/client.ts';
 import { ADMIN_KEY, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
+import { statementsOf } from './support/statements.ts';
 
 const DAY = 86_400_000;
 const basic = (id: string, secret: string): Record<string, string> => ({
@@ -142,10 +143,24 @@ describe('OAuth clients and tokens', () => {
       { clientId: 'slc_77_aaaaaaaaaaaaaaaaaaaaaa', secret: 'wrong' },
       { clientId: "slc_1_' OR 1=1 --", secret: 'wrong' },
     ];
-    const answers = await Promise.all(attempts.map((attempt) => token(gateway, attempt)));
+    const answers: Answer[] = [];
+    const work: unknown[][] = [];
+    const { clientLookUps } = gateway.identity.core;
+    const submit = clientLookUps.submit.bind(clientLookUps);
+    let looks = 0;
+    clientLookUps.submit = (clientId, size) => {
+      looks += 1;
+      return submit(clientId, size);
+    };
+    for (const attempt of attempts) {
+      looks = 0;
+      const sent = await statementsOf(gateway, async () => answers.push(await token(gateway, attempt)));
+      work.push([looks, ...sent]);
+    }
     const rows = await auditRows(gateway, 'oauth.client_authentication');
     expect(new Set(answers.map((answer) => JSON.stringify(shape(answer)))).size).to.equal(1);
     expect([rows.length, rows.some((row) => row.success)]).to.deep.equal([attempts.length, false]);
+    for (const done of work) expect(done).to.deep.equal(work[0]).and.to.include(1);
   });
 
   it('[S44] two secrets are valid in the overlap, the old one is dead after', async () => {
