@@ -81,6 +81,12 @@ export const ERRORS = {
     retry: 'never',
     message: 'Your address may not be used here: ask an administrator.',
   },
+  nothing_to_rotate: {
+    status: 409,
+    retry: 'never',
+    message:
+      'Tokens are signed with JWT_SECRET here, so there is no signing key to rotate: change JWT_SECRET, and keep the one before in JWT_SECRET_PREVIOUS for a while.',
+  },
   ip_rule_exists: { status: 409, retry: 'never', message: 'There is a rule for that network already.' },
   would_lock_out: {
     status: 409,

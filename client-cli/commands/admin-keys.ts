@@ -81,6 +81,10 @@ export const addAdminKeyCommands: AddCommands = (parent: Command, bind) => {
     .argument('<key>', 'id or prefix')
     .description('end a key for good')
     .action(bind(revokeKey));
+  addAdminOptions(keys.command('rotate-signing'))
+    .option('--immediately', 'do not wait until every service has fetched the new key')
+    .description('put another key in place of the one that access tokens are signed with')
+    .action(bind(rotateSigning));
 };
 
 function addSettings(command: Command): Command {
@@ -186,6 +190,30 @@ export async function revokeKey(context: Context, name: string, options: AdminOp
   const key = await ask<Key>(context, options, { method: 'DELETE', path: `/keys/${id}/revoke` });
   if (context.json) context.emit({ key });
   else context.print(`Revoked the key of ${clean(key.clientName)}: it ends now.`);
+}
+
+interface SigningKey {
+  kid: string;
+  state: 'pending' | 'active';
+  signsFrom: string;
+}
+
+/** The gateway's own key, not one of a caller. */
+export async function rotateSigning(
+  context: Context,
+  { immediately = false, ...options }: AdminOptions & { immediately?: boolean },
+): Promise<void> {
+  const call = { method: 'POST', path: '/keys/rotate-signing', body: { immediately } } as const;
+  const key = await ask<SigningKey>(context, options, call);
+  if (context.json) {
+    context.emit({ key });
+    return;
+  }
+  const moment = `${clean(key.signsFrom.slice(0, 16).replace('T', ' '))} UTC`;
+  const when =
+    key.state === 'active' ? 'signs from now on' : `is published, and signs from about ${moment} on`;
+  context.print(`The signing key ${context.theme.bold(clean(key.kid))} ${when}.`);
+  context.print('Tokens that were signed before are good until they expire; nobody has to log in again.');
 }
 
 function settingsOf({ permission, partition, rate, expires }: KeyOptions): Record<string, unknown> {

@@ -15,16 +15,36 @@ const KEY_LOCK = 5_142_009_004;
 export interface KeyRing {
   /** The key that signs now. */
   signer(): { kid: string; key: CryptoKey };
-  /** Public key of an active or retiring key; an unknown kid costs at most one reload a second (S5). */
+  /** Public key of an active or retiring key; a kid that is neither costs at most one reload a second (S5). */
   find(kid: string): Promise<CryptoKey | undefined>;
   /** Whether tokens of this key are still accepted. */
   accepts(kid: string): boolean;
   jwks(): { keys: JWK[] };
   reload(): Promise<void>;
-  /** Publishes a new key, which signs once every cache of the JWKS has it; `immediately` skips that wait. */
-  rotate(options?: { immediately?: boolean }): Promise<void>;
+  /**
+   * Publishes a new key, which signs once every cache of the JWKS has it; `immediately` skips that wait. While one waits already, it
+   * is that one, and none is made.
+   */
+  rotate(options?: Rotation): Promise<NextKey>;
   /** Takes each key whose time has come one state further. Safe on every node at once. */
   advance(): Promise<void>;
+}
+
+export interface Rotation {
+  immediately?: boolean;
+  /** Done in the same transaction. */
+  inside?: (sql: Sql, key: NextKey) => Promise<void>;
+}
+
+/** The key that signs next, or from now on. */
+export interface NextKey {
+  kid: string;
+  state: 'pending' | 'active';
+  createdAt: Date;
+  /** A pending one may take a minute more. */
+  signsFrom: Date;
+  /** False: it was there already. */
+  made: boolean;
 }
 
 interface LoadedKey {
@@ -59,12 +79,13 @@ export async function openKeyRing(options: {
     loading = mine;
     return mine;
   };
-  const locked = async (work: (sql: Sql) => Promise<void>): Promise<void> => {
-    await db.transaction(async ({ sql }) => {
+  const locked: Locked = async (work) => {
+    const result = await db.transaction(async ({ sql }) => {
       await sql('SELECT pg_advisory_xact_lock($1)', [KEY_LOCK]);
-      await work(sql);
+      return work(sql);
     });
     await reload();
+    return result;
   };
   if (box === undefined) await reload();
   else await makeFirst(locked, box, clock);
@@ -72,16 +93,14 @@ export async function openKeyRing(options: {
   return {
     ...createLookups(() => keys),
     async find(kid) {
-      if (!keys.has(kid) && clock() - loadedAt >= RELOAD_EVERY_MS) await reload();
-      else if (!keys.has(kid)) await loading;
+      // one that is known as a key to come may sign elsewhere by now
+      const isKnown = findAccepted(keys, kid) !== undefined;
+      if (!isKnown && clock() - loadedAt >= RELOAD_EVERY_MS) await reload();
+      else if (!isKnown) await loading;
       return findAccepted(keys, kid)?.publicKey;
     },
     reload,
-    rotate: (rotation = {}) =>
-      locked(async (sql) => {
-        await insertKey(sql, options.box, { state: 'pending', now: new Date(clock()) });
-        if (rotation.immediately === true) await promote(sql, new Date(clock()), 0);
-      }),
+    rotate: (rotation = {}) => locked((sql) => rotate(sql, options.box, new Date(clock()), rotation)),
     advance: () =>
       locked(async (sql) => {
         await promote(sql, new Date(clock()), JWKS_MAX_AGE_SECONDS);
@@ -90,7 +109,7 @@ export async function openKeyRing(options: {
   };
 }
 
-type Locked = (work: (sql: Sql) => Promise<void>) => Promise<void>;
+type Locked = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>;
 
 function makeFirst(locked: Locked, box: SecretBox, clock: () => number): Promise<void> {
   return locked(async (sql) => {
@@ -180,11 +199,37 @@ async function insertKey(
   await auditKey(sql, 'key.created', { kid, state });
 }
 
+async function rotate(sql: Sql, box: SecretBox, now: Date, rotation: Rotation): Promise<NextKey> {
+  const { immediately = false, inside } = rotation;
+  const waiting = await findPending(sql);
+  if (waiting === undefined) await insertKey(sql, box, { state: 'pending', now });
+  const key = waiting ?? (await findPending(sql));
+  if (key === undefined) throw new Error('the new signing key was not inserted');
+  if (immediately) await promote(sql, now, 0);
+  const { kid, created_at: createdAt } = key;
+  const next: NextKey = {
+    kid,
+    state: immediately ? 'active' : 'pending',
+    createdAt,
+    signsFrom: immediately ? now : new Date(createdAt.getTime() + JWKS_MAX_AGE_SECONDS * 1_000),
+    made: waiting === undefined,
+  };
+  await inside?.(sql, next);
+  return next;
+}
+
+async function findPending(sql: Sql): Promise<Pick<SigningKeyRow, 'kid' | 'created_at'> | undefined> {
+  const [row] = await sql<Pick<SigningKeyRow, 'kid' | 'created_at'>>(
+    `SELECT kid, created_at FROM signing_keys WHERE state = 'pending' ORDER BY created_at LIMIT 1`,
+  );
+  return row;
+}
+
 /** The oldest pending key that every cache knows starts to sign; the active one retires. */
 async function promote(sql: Sql, now: Date, afterSeconds: number): Promise<void> {
   const [next] = await sql<{ kid: string }>(
     `SELECT kid FROM signing_keys WHERE state = 'pending' AND created_at <= $1::timestamptz - make_interval(secs => $2)
-     ORDER BY created_at DESC LIMIT 1`,
+     ORDER BY created_at LIMIT 1`,
     [now, afterSeconds],
   );
   if (next === undefined) return;

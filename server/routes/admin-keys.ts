@@ -8,6 +8,7 @@ import type { IdentityCore } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { changeOwner, createOwner, listOwners, OWNER_TYPES } from '../auth/key-owners.ts';
 import { grant, scope, text } from '../auth/names.ts';
+import { rotateSigningKey } from '../auth/signing-keys.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { requireFreshOfPeople } from '../middleware/fresh.ts';
 import { callerOf, paramOf, parseInput, withBody, withQuery } from '../middleware/input.ts';
@@ -60,6 +61,7 @@ const rotation = z.strictObject({
     .max(90 * DAY_SECONDS)
     .default(DAY_SECONDS),
 });
+const signingRotation = z.strictObject({ immediately: z.boolean().default(false) });
 const ownerName = text.trim().min(1).max(255);
 const owner = z.strictObject({ name: ownerName, clientType: z.enum(OWNER_TYPES) });
 const ownerChanges = z.strictObject({ name: ownerName.optional(), isActive: z.boolean().optional() });
@@ -71,10 +73,28 @@ export function adminKeyRoutes(deps: KeyDeps): Router {
   const read = requireAuth(deps, { scope: 'admin' });
   const end = [read, countOperation(deps)];
   const write = [read, requireFreshOfPeople(deps.identity), countOperation(deps)];
+  addSigningKey(router, deps.identity.core, write);
   addKeys(router, deps.identity.core, { read, write });
   addKeyEnds(router, deps.identity.core, { end, write });
   addOwners(router, deps.identity.core, { read, write });
   return router;
+}
+
+/** The key that access tokens are signed with, beside those that callers come with. */
+function addSigningKey(router: Router, core: IdentityCore, write: Middleware[]): void {
+  router.post(
+    '/keys/rotate-signing',
+    ...write,
+    withBody(signingRotation, async (ctx, input) => {
+      const { made, ...key } = await rotateSigningKey(core, principalOf(ctx), input, callerOf(ctx));
+      ctx.status = made ? 201 : 200;
+      const message =
+        key.state === 'active'
+          ? 'The new signing key signs from now on.'
+          : 'The new signing key is published, and signs when everybody may have it.';
+      answer(ctx, message, key);
+    }),
+  );
 }
 
 interface Guards {

@@ -130,7 +130,7 @@ describe('real OAuth clients, unmodified', () => {
       return (await oauth.validateJwtAccessToken(server, request, 'sluice', INSECURE)).client_id;
     };
     const before = await clientTokens(gateway, client);
-    await gateway.identity.rotateKeys({ immediately: true });
+    await gateway.identity.core.keys.rotate({ immediately: true });
     const after = await clientTokens(gateway, client);
     const kidOf = (token: string): unknown => decodeProtectedHeader(token).kid;
     expect(kidOf(before.access)).to.not.equal(kidOf(after.access));

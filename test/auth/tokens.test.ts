@@ -233,7 +233,7 @@ describe('signing keys', () => {
     const client = await createClient(gateway);
     const { access } = await clientTokens(gateway, client);
     const old = keys.signer();
-    await gateway.identity.rotateKeys({ immediately: true });
+    await gateway.identity.core.keys.rotate({ immediately: true });
     const retiring = await call(gateway, '/auth/me', { bearer: access });
     const published = (await call(gateway, '/.well-known/jwks.json')).body as { keys: JWK[] };
     gateway.clock.advance(1_100_000);
@@ -257,7 +257,7 @@ describe('signing keys', () => {
   it('a new key is published five minutes before it signs', async () => {
     const { keys } = gateway.identity.core;
     const old = keys.signer().kid;
-    await gateway.identity.rotateKeys();
+    await gateway.identity.core.keys.rotate();
     await keys.advance();
     const early = keys.signer().kid;
     gateway.clock.advance(301_000);
@@ -270,7 +270,7 @@ describe('signing keys', () => {
     const other = await startGateway({ db: gateway.db, env: { PUBLIC_URL: gateway.url } });
     gateway.clock.advance(2_000);
     other.clock.advance(2_000);
-    await gateway.identity.rotateKeys({ immediately: true });
+    await gateway.identity.core.keys.rotate({ immediately: true });
     const { access } = await clientTokens(gateway, await createClient(gateway));
     const { status } = await call(other, '/auth/me', { bearer: access });
     await other.close();
