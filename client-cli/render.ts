@@ -160,7 +160,7 @@ export function messageLines(
   const { room, from, at, body } = message;
   const time = clockTime(at);
   const place = room === here ? '' : `#${clean(room)} `;
-  const name = clean(from.username);
+  const name = clean(fullName(from.username, from.displayName));
   const head = `${theme.dim(time)} ${theme.magenta(place)}${theme.bold(name)}  `;
   const [first = '', ...rest] = body.split(/\r\n|\r|\n/).map(clean);
   // The first line has the head before it: room is made for it, and taken off again.
@@ -195,7 +195,7 @@ export function presenceTable(paper: Paper, presence: readonly Presence[]): stri
   const rows = [...presence]
     .sort((a, b) => (order(a) < order(b) ? -1 : 1))
     .map((one) => [
-      one.name,
+      fullName(one.name, one.displayName),
       one.kind === 'user' ? 'person' : one.kind === 'client' ? 'agent' : one.kind,
       one.status,
       one.queue === undefined ? '' : String(one.queue),
@@ -208,10 +208,17 @@ export function presenceTable(paper: Paper, presence: readonly Presence[]): stri
   return table(paper, ['name', 'kind', 'status', 'queue', 'lag', 'since', 'text'], rows, paint);
 }
 
+/** `Ana Kola (ana)`: anybody may want to be called anything, so the username stays beside it. */
+export function fullName(name: string, displayName: string | undefined): string {
+  return displayName === undefined || displayName === name ? name : `${displayName} (${name})`;
+}
+
 /** `ana, ben (away)`. */
 export function hereText(presence: Iterable<Presence>): string {
   const here = [...presence].filter((one) => one.kind === 'user' && one.status !== 'offline');
-  const named = here.map((one) => clean(one.name) + (one.status === 'online' ? '' : ` (${one.status})`));
+  const named = here.map(
+    (one) => clean(fullName(one.name, one.displayName)) + (one.status === 'online' ? '' : ` (${one.status})`),
+  );
   return named.sort().join(', ');
 }
 

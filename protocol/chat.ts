@@ -50,7 +50,8 @@ export const chatMessage = z.object({
   room: z.string(),
   /** Position in the room: 1, 2, 3… without gaps. */
   seq: z.number().int().positive(),
-  from: z.object({ id: z.string(), username: z.string() }),
+  /** `displayName`: what the person wanted to be called when they wrote it. */
+  from: z.object({ id: z.string(), username: z.string(), displayName: z.string().optional() }),
   body: z.string(),
   at: z.string(),
   clientMessageId: z.string().optional(),
@@ -85,7 +86,10 @@ export type Room = z.infer<typeof room>;
 export const presence = z.object({
   principal: z.string(),
   kind: z.enum(['user', 'device', 'client', 'api_key']),
+  /** Of a person the username. */
   name: z.string(),
+  /** What a person wants to be called beside it. */
+  displayName: z.string().optional(),
   status: z.enum(['online', 'away', 'busy', 'offline']),
   text: z.string().optional(),
   since: z.string(),

@@ -22,7 +22,7 @@ export function alreadyRegisteredMail(to: { email: string; username: string }, b
 
 export function resetMail(to: Person, code: string, base: string): Mail {
   return compose(to.email, `Your Sluice code is ${code}`, [
-    `Hello ${to.username},`,
+    greet(to),
     `somebody, probably you, asked at ${base} for a new password for "${to.username}".`,
     `Your code: ${code}`,
     'It is good for 10 minutes and one use. If it was not you, do nothing: your password stays as it is. Nobody from Sluice asks for this code.',
@@ -31,7 +31,7 @@ export function resetMail(to: Person, code: string, base: string): Mail {
 
 export function passwordChangedMail(to: Person, base: string): Mail {
   return compose(to.email, 'Your Sluice password has changed', [
-    `Hello ${to.username},`,
+    greet(to),
     `the password of "${to.username}" at ${base} has just been changed, and you were logged out elsewhere.`,
     'If it was not you, ask for a new password at once, or tell an administrator.',
   ]);
@@ -40,7 +40,7 @@ export function passwordChangedMail(to: Person, base: string): Mail {
 /** To the address that is to go: whoever holds it must agree. */
 export function oldAddressMail(to: Person, change: { code: string; newEmail: string }, base: string): Mail {
   return compose(to.email, `Your Sluice code is ${change.code}`, [
-    `Hello ${to.username},`,
+    greet(to),
     `somebody, probably you, wants to use ${change.newEmail} instead of this address for "${to.username}" at ${base}.`,
     `Your code from this address: ${change.code}`,
     'It is good for one hour and one use, together with the code that went to the new address. If it was not you, do not use it, change your password and end your other sessions.',
@@ -67,7 +67,7 @@ export function addressTakenMail(to: Person, base: string): Mail {
 
 export function addressChangedMail(to: Person, newEmail: string, base: string): Mail {
   return compose(to.email, 'Your Sluice account has another address', [
-    `Hello ${to.username},`,
+    greet(to),
     `"${to.username}" at ${base} now uses ${newEmail}. This address was confirmed as well; it gets no more mail.`,
     'If it was not you, tell an administrator at once.',
   ]);
@@ -75,7 +75,7 @@ export function addressChangedMail(to: Person, newEmail: string, base: string): 
 
 export function deactivatedMail(to: Person, base: string): Mail {
   return compose(to.email, 'Your Sluice account is closed', [
-    `Hello ${to.username},`,
+    greet(to),
     `"${to.username}" at ${base} has been deactivated, from within the account. Nothing of it works any more; an administrator can bring it back.`,
   ]);
 }
@@ -108,7 +108,7 @@ export function invitationMail(
 /** `change` says what happened: "a second factor was added". */
 export function secondFactorMail(to: Person, change: string, base: string): Mail {
   return compose(to.email, `Your Sluice account: ${change}`, [
-    `Hello ${to.username},`,
+    greet(to),
     `for "${to.username}" at ${base}: ${change}.`,
     'If it was not you, change your password, look through your second factors, and end your other sessions.',
   ]);
@@ -117,7 +117,7 @@ export function secondFactorMail(to: Person, change: string, base: string): Mail
 /** `by` is the username of the administrator who did it. */
 export function factorsRemovedMail(to: Person, by: string, base: string): Mail {
   return compose(to.email, 'Your Sluice account: your second factor was turned off', [
-    `Hello ${to.username},`,
+    greet(to),
     `the administrator "${by}" has turned off the second factor of "${to.username}" at ${base}: codes, passkeys and recovery codes. You were logged out everywhere, and the password alone logs in now.`,
     'Log in and add a second factor again. If you have not asked for this, change your password at once and tell another administrator.',
   ]);
@@ -126,6 +126,12 @@ export function factorsRemovedMail(to: Person, by: string, base: string): Mail {
 interface Person {
   email: string;
   username: string;
+  display_name?: string | null;
+}
+
+/** By the name somebody wants to be called; which account it is about is said by its username. */
+function greet({ username, display_name: name }: Person): string {
+  return `Hello ${name ?? username},`;
 }
 
 /** What goes into a subject: a line break would end the header. */

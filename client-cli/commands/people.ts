@@ -7,7 +7,7 @@ import { collect, parseCount } from '../options.ts';
 import type { AddCommands } from '../program.ts';
 import { loginByPassword } from '../password-login.ts';
 import { isAtTerminal, passwordOf, textOf } from '../prompts.ts';
-import { pairLines } from '../render.ts';
+import { fullName, pairLines } from '../render.ts';
 import { clean } from '../terminal-text.ts';
 
 export interface SignupOptions {
@@ -171,7 +171,14 @@ export async function logout(context: Context): Promise<void> {
 }
 
 interface Me {
-  user: { id: string; username: string; email?: string; role?: string; tenant_id?: number };
+  user: {
+    id: string;
+    username: string;
+    display_name?: string | null;
+    email?: string;
+    role?: string;
+    tenant_id?: number;
+  };
   scopes?: string[];
   partitions?: { read: string[]; write: string[] };
 }
@@ -189,7 +196,7 @@ export async function whoami(context: Context): Promise<void> {
   }
   const paper = { theme: context.theme, columns: context.output.columns };
   const list = (names: readonly string[] = []): string => (names.length === 0 ? 'none' : names.join(' '));
-  context.print(context.theme.bold(clean(user.username)));
+  context.print(context.theme.bold(clean(fullName(user.username, user.display_name ?? undefined))));
   const pairs: [string, string][] = [
     ['gateway', context.url],
     ['e-mail', user.email ?? ''],

@@ -333,6 +333,7 @@ function toPrincipal(claims: AccessClaims, state: SessionState): Principal {
     kind: state.kind,
     id: state.id,
     name: state.name,
+    ...(state.displayName !== null && { displayName: state.displayName }),
     sessionId: state.sessionId,
     scopes: new Set(scopes),
     grants: state.grants,

@@ -6,6 +6,8 @@ export interface Principal {
   id: string;
   /** Name people see: the username or the client's name. */
   name: string;
+  /** What a person wants to be called beside it. */
+  displayName?: string | undefined;
   /** The session its tokens belong to: revoking it ends them and its sockets. */
   sessionId: string;
   scopes: ReadonlySet<string>;

@@ -37,18 +37,20 @@ export async function changeProfile(
   caller: Caller,
 ): Promise<ProfileView> {
   const { tenantId, id } = person;
-  return core.db.transaction(async ({ sql }) => {
-    await sql('UPDATE users SET display_name = $3 WHERE tenant_id = $1 AND id = $2', [
-      tenantId,
-      id,
-      changes.displayName,
-    ]);
+  const profile = await core.db.transaction(async ({ sql }) => {
+    await sql(
+      `UPDATE users SET display_name = $3, changed_at = clock_timestamp() WHERE tenant_id = $1 AND id = $2`,
+      [tenantId, id, changes.displayName],
+    );
     await auditAct(sql, person, caller, {
       action: 'user.profile_changed',
       details: { fields: ['display_name'] },
     });
     return requireProfile(sql, tenantId, id);
   });
+  // what is remembered of the person has the name too
+  core.revocations.announceChanged(tenantId, principalKey(person));
+  return profile;
 }
 
 /**

@@ -108,8 +108,8 @@ export async function mailChange(
   person: Person,
   change: string,
 ): Promise<void> {
-  const [to] = await sql<{ email: string; username: string }>(
-    'SELECT email, username FROM users WHERE tenant_id = $1 AND id = $2',
+  const [to] = await sql<{ email: string; username: string; display_name: string | null }>(
+    'SELECT email, username, display_name FROM users WHERE tenant_id = $1 AND id = $2',
     [person.tenantId, person.userId],
   );
   if (to === undefined) return;

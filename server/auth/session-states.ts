@@ -14,6 +14,8 @@ export interface SessionState {
   kind: 'user' | 'device' | 'client';
   id: string;
   name: string;
+  /** What a person wants to be called, where that is another name. */
+  displayName: string | null;
   /** Public id of the OAuth client the session belongs to; null for the gateway's own programs. */
   clientId: string | null;
   roles: readonly string[];
@@ -71,6 +73,7 @@ interface StateRow {
   session_ok: boolean;
   principal_ok: boolean;
   name: string | null;
+  display_name: string | null;
   role: string | null;
   role_scopes: string[] | null;
   role_rate: number | null;
@@ -88,7 +91,7 @@ const FIND = prepare(
          CASE s.principal_kind WHEN 'user' THEN u.id IS NOT NULL AND u.disabled_at IS NULL AND u.verified_at IS NOT NULL
                                WHEN 'device' THEN d.id IS NOT NULL AND d.disabled_at IS NULL
                                ELSE c.id IS NOT NULL AND c.disabled_at IS NULL END AS principal_ok,
-         coalesce(u.username, c.name, d.name, 'device ' || left(d.id::text, 8)) AS name, u.role, r.scopes AS role_scopes,
+         coalesce(u.username, c.name, d.name, 'device ' || left(d.id::text, 8)) AS name, u.display_name, u.role, r.scopes AS role_scopes,
          r.rate_limit AS role_rate,
          c.scopes AS principal_scopes,
          coalesce(u.partitions, c.partitions, d.partitions) AS partitions, c.ip_allow_list, c.rate_per_minute
@@ -120,6 +123,7 @@ function toState(row: StateRow, tenantId: number, sessionId: string): SessionSta
     kind,
     id: row.principal_id,
     name: row.name ?? '',
+    displayName: row.display_name,
     clientId: row.client_id,
     roles: [role],
     scopes: new Set(row.scopes === null ? live : live.filter((scope) => row.scopes?.includes(scope))),

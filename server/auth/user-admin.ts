@@ -16,6 +16,7 @@ import { grantsOfRole } from './roles.ts';
 export interface UserView {
   id: string;
   username: string;
+  displayName: string | null;
   email: string;
   role: string;
   partitions: string[];
@@ -30,7 +31,7 @@ export interface UserChanges {
   disabled?: boolean | undefined;
 }
 
-const COLUMNS = `id, username, email, role, partitions, verified_at IS NOT NULL AS verified,
+const COLUMNS = `id, username, display_name AS "displayName", email, role, partitions, verified_at IS NOT NULL AS verified,
                  disabled_at IS NOT NULL AS disabled, created_at AS "createdAt"`;
 
 /** People of the tenant in the order of their names, at most 200 after the given id's name. */

@@ -19,7 +19,7 @@ export interface MessageDeps {
 interface StoredMessage {
   seq: number;
   body: string;
-  from: { kind: string; id: string; username: string };
+  from: { kind: string; id: string; username: string; displayName?: string };
   at: string;
   clientMessageId: string;
 }
@@ -45,7 +45,10 @@ export function submitMessage(
   const id = messageId(principal, message.clientMessageId);
   const data = {
     body: message.body,
-    from: { kind: principal.kind, id: principal.id, username: principal.name },
+    from: {
+      ...{ kind: principal.kind, id: principal.id, username: principal.name },
+      ...(principal.displayName !== undefined && { displayName: principal.displayName }),
+    },
     at: new Date().toISOString(),
     clientMessageId: message.clientMessageId,
   };
@@ -149,7 +152,10 @@ export function toChatMessage(
     id: record.id,
     room: record.partition,
     seq,
-    from: { id: from.id, username: from.username },
+    from: {
+      ...{ id: from.id, username: from.username },
+      ...(from.displayName !== undefined && { displayName: from.displayName }),
+    },
     body,
     at,
     ...(isOwn(senderOf(record.data)) ? { clientMessageId } : {}),

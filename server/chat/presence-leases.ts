@@ -101,6 +101,7 @@ interface LeaseRow {
   principal: string;
   kind: Presence['kind'];
   name: string;
+  display_name?: string | null;
   status: Presence['status'];
   text: string | null;
   since: Date;
@@ -118,8 +119,11 @@ export interface Seen {
 export async function readPresence(sql: Sql, tenantId: number): Promise<Seen> {
   const rows = await sql<LeaseRow>(
     `SELECT DISTINCT ON (principal) principal, kind, name, status, text, since,
-            max(queue) OVER same AS queue, max(lag) OVER same AS lag
-     FROM presence_leases WHERE tenant_id = $1 AND expires_at > now()
+            max(queue) OVER same AS queue, max(lag) OVER same AS lag,
+            CASE WHEN kind = 'user' THEN
+              (SELECT display_name FROM users u
+               WHERE u.tenant_id = l.tenant_id AND u.id = substr(l.principal, 6)::uuid) END AS display_name
+     FROM presence_leases l WHERE tenant_id = $1 AND expires_at > now()
      WINDOW same AS (PARTITION BY principal)
      ORDER BY principal, since DESC`,
     [tenantId],
@@ -146,6 +150,7 @@ function toPresence(row: LeaseRow): Presence {
     principal: row.principal,
     kind: row.kind,
     name: row.name,
+    ...(typeof row.display_name === 'string' && { displayName: row.display_name }),
     status: row.status,
     ...(row.text === null ? {} : { text: row.text }),
     since: row.since.toISOString(),

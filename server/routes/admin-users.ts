@@ -57,6 +57,6 @@ export function adminUserRoutes(deps: { identity: Identity; limits: RateLimits }
 }
 
 function toWire(user: UserView): UserView {
-  const { id, username, email, role, partitions, verified, disabled, createdAt } = user;
-  return { id, username, email, role, partitions, verified, disabled, createdAt };
+  const { id, username, displayName, email, role, partitions, verified, disabled, createdAt } = user;
+  return { id, username, displayName, email, role, partitions, verified, disabled, createdAt };
 }

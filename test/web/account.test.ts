@@ -1,5 +1,14 @@
 import { expect } from 'chai';
-import { enter, isIn, logIn, openAccount, PASSWORD, useBrowser, type Visitor } from './browser.ts';
+import {
+  enter,
+  isIn,
+  logIn,
+  openAccount,
+  openSection,
+  PASSWORD,
+  useBrowser,
+  type Visitor,
+} from './browser.ts';
 
 const NEW_PASSWORD = 'another long sentence of my own';
 
@@ -19,6 +28,15 @@ describe('web: your account', function () {
     await page.reload();
     await page.getByLabel('Display name').waitFor();
     expect(await page.getByLabel('Display name').inputValue()).to.equal('Albana Ëndërr');
+    await page.getByLabel('Account of albana').getByText('Albana Ëndërr').waitFor();
+    await openSection(page, 'People');
+    const entry = page.getByRole('region', { name: 'People', exact: true }).getByRole('listitem');
+    await entry.filter({ hasText: /Albana Ëndërr albana/ }).waitFor();
+    await openSection(page, 'Chat');
+    await page.getByRole('link', { name: 'General' }).click();
+    await page.getByLabel('Message to General').fill('Good morning');
+    await page.keyboard.press('Enter');
+    await page.getByRole('article').filter({ hasText: 'Albana Ëndërr albana' }).waitFor();
     expect(problems).to.deep.equal([]);
   });
 
@@ -82,7 +100,8 @@ describe('web: your account', function () {
       .and.match(/127\.0\.0\.1 · in use · 2 open connections/);
     expect(first)
       .to.match(/This one/)
-      .and.match(/with password/);
+      .and.match(/Since .*, \d\d:\d\d · with password/)
+      .and.match(/May do all that you may/);
     await entries.nth(1).getByRole('button', { name: 'End Chrome on Linux' }).click();
     await entries.nth(2).waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'End all others' }).click();

@@ -4,10 +4,12 @@ import { Link } from 'wouter';
 import type { Status } from '../../../sdk/index.ts';
 import { explain } from '../format.ts';
 import { useDismiss } from '../hooks/use-dismiss.ts';
+import { PersonName } from './person-name.tsx';
 import { ThemeSwitch } from './theme-switch.tsx';
 
 interface AccountMenuProps {
   username: string;
+  displayName: string | undefined;
   /** Without it others see no status of ours, whatever it was last. */
   isConnected: boolean;
   status: Status;
@@ -17,16 +19,16 @@ interface AccountMenuProps {
 }
 
 export function AccountMenu(props: AccountMenuProps) {
-  const { username, isConnected, status, text, onStatus, onLogout } = props;
+  const { username, displayName, isConnected, status, text, onStatus, onLogout } = props;
   const ref = useDismiss();
   return (
     <details className="menu" ref={ref}>
       <summary aria-label={`Account of ${username}`}>
         <span className="dot" data-tone={isConnected ? status : 'offline'} aria-hidden="true" />
-        <span className="account-name">{username}</span>
+        <span className="account-name">{displayName ?? username}</span>
       </summary>
       <div className="menu-body account">
-        <p className="strong">{username}</p>
+        <PersonName name={username} displayName={displayName} />
         <StatusForm key={`${status}/${text}`} status={status} text={text} onStatus={onStatus} />
         <ThemeSwitch />
         <Button

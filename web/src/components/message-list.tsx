@@ -3,6 +3,7 @@ import { Button } from '@mantine/core';
 import type { ChatMessage } from '../../../sdk/index.ts';
 import { explain, formatDay, formatTime } from '../format.ts';
 import type { Conversation, PendingMessage } from '../model/rooms.ts';
+import { PersonName } from './person-name.tsx';
 
 interface MessageListProps {
   conversation: Conversation;
@@ -73,7 +74,9 @@ const Message = memo(function Message({ message, mine, newDay, sameAuthor }: Mes
       {newDay ? <h3 className="day">{formatDay(message.at)}</h3> : null}
       <article className="message" data-mine={mine} data-follows={sameAuthor}>
         <header>
-          <span className="author">{message.from.username}</span>{' '}
+          <span className="author">
+            <PersonName name={message.from.username} displayName={message.from.displayName} />
+          </span>{' '}
           <time dateTime={message.at}>{formatTime(message.at)}</time>
         </header>
         <p>{message.body}</p>

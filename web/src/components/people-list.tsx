@@ -1,6 +1,7 @@
 import { Badge } from '@mantine/core';
 import type { Presence } from '../../../sdk/index.ts';
 import { formatAge, formatNumber } from '../format.ts';
+import { PersonName } from './person-name.tsx';
 
 const WORDS: Record<Presence['status'], string> = {
   online: 'Online',
@@ -39,13 +40,13 @@ export function PeopleList({ title, entries, now, empty }: PeopleListProps) {
 }
 
 function Person({ entry, now }: { entry: Presence; now: number }) {
-  const { name, status, text, since, queue, lag } = entry;
+  const { name, displayName, status, text, since, queue, lag } = entry;
   const isAgent = queue !== undefined || lag !== undefined;
   return (
     <li>
       <span className="dot" data-tone={status} aria-hidden="true" />
       <span className="two-lines person-name">
-        <span>{name}</span>
+        <PersonName name={name} displayName={displayName} />
         <span className="sub">
           {text === undefined || text === '' ? '' : `${text} · `}
           for {formatAge(now - Date.parse(since))}

@@ -37,6 +37,8 @@ interface SessionContext {
   /** Restores at once instead of waiting. */
   retry: () => void;
   logout: () => void;
+  /** Reads anew who is logged in: what they are called may have changed. */
+  renew: () => Promise<void>;
   /** The gateway ended the session on an open socket. */
   end: (code: string) => void;
   /** Told on the login page. `forget`: what this browser kept of the person goes. */
@@ -123,11 +125,15 @@ export function SessionProvider({ session, farewell, renewals, children }: Sessi
     (notice: string, options = {}) => setPhase({ name: 'guest', notice, ...options }),
     [],
   );
+  const renew = useCallback(async () => {
+    const user = await session.me();
+    setPhase((old) => (old.name === 'user' ? { name: 'user', user } : old));
+  }, [session]);
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
 
   const value = useMemo(
-    () => ({ session, phase, farewell, owed, retry, logout, end, announce, pending, setPending }),
-    [session, phase, farewell, owed, retry, logout, end, announce, pending],
+    () => ({ session, phase, farewell, owed, retry, logout, renew, end, announce, pending, setPending }),
+    [session, phase, farewell, owed, retry, logout, renew, end, announce, pending],
   );
   return <context.Provider value={value}>{children}</context.Provider>;
 }

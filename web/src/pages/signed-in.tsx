@@ -115,8 +115,10 @@ function ConnectionMenu() {
 
 function Account({ user }: { user: SessionUser }) {
   const { chat, rooms } = useEngine();
-  const { logout } = useSession();
+  const { logout, renew } = useSession();
   const [unsent, setUnsent] = useState(0);
+  // The answer to a login does not say what somebody wants to be called.
+  useEffect(() => void renew().catch(() => undefined), [renew]);
   const presence = usePresence(chat);
   const chatState = useLinkState(chat);
   // Principals are named by kind and id on some events, by id alone on others.
@@ -129,6 +131,7 @@ function Account({ user }: { user: SessionUser }) {
     <>
       <AccountMenu
         username={user.username}
+        displayName={displayNameOf(user)}
         isConnected={chatState.name === 'live'}
         status={mine?.status ?? 'online'}
         text={mine?.text ?? ''}
@@ -143,4 +146,8 @@ function Account({ user }: { user: SessionUser }) {
       )}
     </>
   );
+}
+
+function displayNameOf({ display_name: name }: SessionUser): string | undefined {
+  return typeof name === 'string' ? name : undefined;
 }

@@ -30,6 +30,7 @@ export function ProfileTab() {
 
 function NameCard({ profile, onChanged }: { profile: Profile; onChanged: () => Promise<void> }) {
   const account = useAccount();
+  const { renew } = useSession();
   const known = profile.display_name ?? '';
   const [name, setName] = useState(known);
   const [saved, setSaved] = useState(false);
@@ -41,6 +42,7 @@ function NameCard({ profile, onChanged }: { profile: Profile; onChanged: () => P
       await account.rename(name.trim() === '' ? null : name.trim());
       await onChanged();
       setSaved(true);
+      await renew();
     });
   }
 
@@ -63,7 +65,7 @@ function NameCard({ profile, onChanged }: { profile: Profile; onChanged: () => P
       <form className="stack" onSubmit={submit}>
         <TextInput
           label="Display name"
-          description="Your name as you write it. Your username stays as it is."
+          description="Your name as you write it. Others see it with your username beside it."
           autoComplete="name"
           maxLength={100}
           placeholder="Optional"
