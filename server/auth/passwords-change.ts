@@ -57,6 +57,7 @@ interface Owner {
   id: string;
   username: string;
   email: string;
+  display_name: string | null;
   password_hash: string;
 }
 
@@ -143,6 +144,8 @@ async function tryReset(
   core.jobs.wake();
 }
 
+const SAME = 'Both passwords are the same: choose another one.';
+
 /**
  * Sets a new password for who knows the present one, and ends the person's other sessions. Guesses count together with those of a
  * login. Returns how many sessions ended. Throws `invalid_credentials`, `password_refused`, `invalid_request`, `rate_limited`, `busy`.
@@ -154,6 +157,7 @@ export async function changePassword(
   { caller, onCount }: { caller: Caller; onCount?: CountListener | undefined },
 ): Promise<number> {
   const { tenantId, id, sessionId } = person;
+  if (passwords.next === passwords.current) throw new AppError('password_refused', { message: SAME });
   const owner = await requireOwner(core.db.sql, tenantId, id);
   const localPart = owner.email.slice(0, owner.email.lastIndexOf('@'));
   requireAcceptablePassword(passwords.next, [owner.username, owner.email, localPart]);
@@ -213,7 +217,7 @@ async function mailChanged(core: IdentityCore, sql: Sql, tenantId: number, owner
 /** The account that may get a new password by this address: verified, and not disabled. */
 async function findOwner(sql: Sql, { tenantId, emailKey }: Address): Promise<Owner | undefined> {
   const [row] = await sql<Owner>(
-    `SELECT id, username, email, password_hash FROM users
+    `SELECT id, username, display_name, email, password_hash FROM users
      WHERE tenant_id = $1 AND email_key = $2 AND verified_at IS NOT NULL AND disabled_at IS NULL`,
     [tenantId, emailKey],
   );
@@ -222,7 +226,7 @@ async function findOwner(sql: Sql, { tenantId, emailKey }: Address): Promise<Own
 
 async function requireOwner(sql: Sql, tenantId: number, id: string): Promise<Owner> {
   const [row] = await sql<Owner>(
-    'SELECT id, username, email, password_hash FROM users WHERE tenant_id = $1 AND id = $2',
+    'SELECT id, username, display_name, email, password_hash FROM users WHERE tenant_id = $1 AND id = $2',
     [tenantId, id],
   );
   if (row === undefined) throw new AppError('revoked');

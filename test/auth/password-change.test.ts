@@ -30,6 +30,15 @@ describe('a change of password', () => {
     expect((await mailsTo(gateway, email))[0]!.subject).to.include('password has changed');
   });
 
+  it('to the one there is is refused, and changes nothing', async () => {
+    const { username } = await createPerson(gateway);
+    const [mine, other] = [await logIn(gateway, username), await logIn(gateway, username)];
+    const answer = await change(mine.access, PASSWORD, PASSWORD);
+    expect([answer.status, answer.body['code']]).to.deep.equal([400, 'password_refused']);
+    expect(answer.body['detail']).to.equal('Both passwords are the same: choose another one.');
+    expect((await call(gateway, '/auth/me', { bearer: other.access })).status).to.equal(200);
+  });
+
   it('[S21] a login with the old password that was under way leaves no session', async () => {
     const { username } = await createPerson(gateway);
     const { access } = await logIn(gateway, username);

@@ -84,12 +84,14 @@ export function explain(error: unknown, own: Advice = {}): string {
 
 /** Where the gateway says why not, that says more than what all refusals of the kind have in common. */
 function sentenceOf(code: string, error: unknown): string | undefined {
-  if ((code !== 'forbidden' && code !== 'already_exists') || !(error instanceof Error)) return undefined;
+  if (!SPECIFIC.has(code) || !(error instanceof Error)) return undefined;
   const { message } = error;
-  if (message === '' || message === ERRORS[code].message) return undefined;
+  if (message === '' || DEFAULTS.has(message)) return undefined;
   return NEEDS_RIGHT.test(message) ? `${message} Ask an administrator for the right to.` : message;
 }
 
+const SPECIFIC = new Set(['forbidden', 'already_exists', 'password_refused']);
+const DEFAULTS = new Set<string>(Object.values(ERRORS).map(({ message }) => message));
 const NEEDS_RIGHT = /\bneeds the scope\b|^You may not\b/;
 
 export function codeOf(error: unknown): string | undefined {
