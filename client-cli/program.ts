@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import { SLUICE_VERSION } from '../protocol/version.ts';
 import { addAdminCommands } from './commands/admin.ts';
@@ -11,6 +12,7 @@ import type { CliError } from './failure.ts';
 import { EXIT, toFailure, usageError } from './failure.ts';
 import { startInteractive } from './interactive/start.ts';
 import { failureLines } from './render.ts';
+import type { Fetch } from '../sdk/index.ts';
 import { createSessionFile } from './session-file.ts';
 import { createSharedSession } from './shared-session.ts';
 import { cleanJson, createTheme } from './terminal-text.ts';
@@ -121,14 +123,16 @@ function createContext(host: Host, options: { url: string; json?: boolean }): Co
   const { environment, output, errors, clock } = host;
   const url = parseUrl(options.url);
   const json = options.json === true;
+  const fetch = introduce(host.fetch ?? globalThis.fetch);
   const session = createSharedSession({
     baseUrl: url,
     file: createSessionFile(environment.configDir, url),
-    fetch: host.fetch,
+    fetch,
     now: () => clock.now(),
   });
   return {
     ...host,
+    fetch,
     url,
     json,
     session,
@@ -138,6 +142,17 @@ function createContext(host: Host, options: { url: string; json?: boolean }): Co
       if (!json) errors.write(`${line}\n`);
     },
     emit: (value) => output.write(`${cleanJson(value)}\n`),
+  };
+}
+
+/** Whoever looks through their sessions knows by it which terminal one is of. */
+function introduce(fetch: Fetch): Fetch {
+  const name = hostname().replaceAll(/[^\w.-]/g, '');
+  const agent = `sluice-cli/${SLUICE_VERSION} (${process.platform}; ${name})`;
+  return (input, init) => {
+    const headers = new Headers(init?.headers);
+    headers.set('user-agent', agent);
+    return fetch(input, { ...init, headers });
   };
 }
 

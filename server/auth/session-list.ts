@@ -16,6 +16,8 @@ export interface SessionView {
   last_used_at: Date;
   expires_at: Date;
   amr: string[];
+  /** What it was narrowed to; null: all that the person may do. */
+  scopes: string[] | null;
   current: boolean;
   /** Its open sockets, on this node. */
   sockets: number;
@@ -27,7 +29,7 @@ const MAX_LISTED = 200;
 export async function listSessions(core: IdentityCore, person: Principal): Promise<SessionView[]> {
   const now = core.clock();
   const rows = await core.db.sql<Omit<SessionView, 'current' | 'sockets'>>(
-    `SELECT id, app, ip, user_agent, created_at, last_used_at, expires_at, amr FROM sessions s
+    `SELECT id, app, ip, user_agent, created_at, last_used_at, expires_at, amr, scopes FROM sessions s
      WHERE tenant_id = $1 AND principal_kind = 'user' AND principal_id = $2 AND revoked_at IS NULL
        AND expires_at > $3
        AND (id = $4 OR EXISTS (SELECT 1 FROM refresh_tokens t

@@ -22,6 +22,10 @@ describe('web: the names of devices', () => {
 
   it('knows the terminal client, and believes any other program its name, cut short', () => {
     expect(deviceName('node', 'sluice-cli')).to.equal('Terminal client');
+    const where = 'sluice-cli/0.1.0 (linux; till-3)';
+    for (const app of ['sluice-cli', '']) {
+      expect(deviceName(where, app)).to.equal('Terminal client on till-3, linux');
+    }
     expect(deviceName('node', 'till-7')).to.equal('till-7');
     expect(deviceName('node', 'x'.repeat(100))).to.have.length(40);
   });

@@ -20,6 +20,7 @@ const session = z.object({
   current: z.boolean(),
   sockets: z.number(),
   amr: z.array(z.string()),
+  scopes: z.array(z.string()).nullish(),
 });
 const factors = z.object({ totp: z.boolean(), recovery_codes_left: z.number(), passkeys: z.number() });
 const passkey = z.object({

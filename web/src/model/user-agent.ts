@@ -17,17 +17,22 @@ const SYSTEMS: readonly [RegExp, string][] = [
   [/\bCrOS\b/, 'ChromeOS'],
   [/\bLinux\b/, 'Linux'],
 ];
-const APPS: Record<string, string> = { 'sluice-cli': 'Terminal client' };
+const TERMINAL = 'sluice-cli';
 const LONGEST = 40;
 
 export function deviceName(userAgent: string, app = ''): string {
-  const known = APPS[app];
-  if (known !== undefined) return known;
+  if (app === TERMINAL || userAgent.startsWith(`${TERMINAL}/`)) return terminalName(userAgent);
   const browser = nameIn(BROWSERS, userAgent);
   const system = nameIn(SYSTEMS, userAgent);
   if (browser !== undefined && system !== undefined) return `${browser} on ${system}`;
   const first = app || browser || system || userAgent.split(/[\s/]/)[0];
   return first === undefined || first === '' ? 'Unknown device' : first.slice(0, LONGEST);
+}
+
+/** The client says where it runs: `sluice-cli/1.0 (linux; till-3)`. */
+function terminalName(userAgent: string): string {
+  const place = /^sluice-cli\/\S+ \(([^)]*)\)/.exec(userAgent)?.[1]?.split('; ').toReversed().join(', ');
+  return place === undefined ? 'Terminal client' : `Terminal client on ${place}`.slice(0, 2 * LONGEST);
 }
 
 function nameIn(names: readonly [RegExp, string][], userAgent: string): string | undefined {

@@ -3,12 +3,13 @@ import { Badge, Button, Text } from '@mantine/core';
 import { Awaited } from '../../components/awaited.tsx';
 import { Card } from '../../components/card.tsx';
 import { Fault } from '../../components/fault.tsx';
-import { formatAgo, formatDay, formatNumber } from '../../format.ts';
+import { formatAgo, formatDay, formatNumber, formatTime } from '../../format.ts';
 import { useAction } from '../../hooks/use-action.ts';
 import { useLoaded } from '../../hooks/use-loaded.ts';
 import { useNow } from '../../hooks/use-now.ts';
 import { useAccount } from '../../hooks/use-step-up.tsx';
 import type { SessionEntry } from '../../model/account.ts';
+import { mayWords } from '../../model/scopes.ts';
 import { deviceName } from '../../model/user-agent.ts';
 
 /** Where this person is logged in. */
@@ -76,9 +77,10 @@ function Entry({ entry, onEnded }: { entry: SessionEntry; onEnded: () => Promise
             {entry.sockets > 0 ? ` · ${connections(entry.sockets)}` : ''}
           </span>
           <span className="sub">
-            Since {formatDay(entry.created_at)}
+            Since {formatDay(entry.created_at)}, {formatTime(entry.created_at)}
             {proofs(entry.amr)}
           </span>
+          <span className="sub">May {mayWords(entry.scopes)}</span>
         </span>
         {entry.current ? (
           <Badge variant="light" color="teal" radius="sm" className="kind">
