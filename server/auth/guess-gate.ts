@@ -45,8 +45,8 @@ type Look = { entry: number[] } | { obstacle: GuessCount };
 
 /** Guesses under way on this node, and those that wait for them. */
 interface Places {
-  /** Grows with each guess that ends. */
-  readonly ended: number;
+  /** Runs a look at these counts; `isOld` says whether a guess at one of them has ended since it began. */
+  look<T>(counts: readonly GuessCount[], look: (isOld: () => boolean) => Promise<T>): Promise<T>;
   isCrowded(count: GuessCount, failures: number): boolean;
   take(counts: readonly GuessCount[]): void;
   free(counts: readonly GuessCount[]): void;
@@ -85,38 +85,46 @@ async function tryEnter(
   onCount: CountListener,
 ): Promise<Look> {
   for (;;) {
-    const seen = places.ended;
-    const found = await Promise.all(counts.map(({ limiter, key }) => limiter.find(key)));
-    const states = counts.map((count, i) => ({
-      count,
-      found: found[i],
-      failures: found[i]?.consumedPoints ?? 0,
-    }));
-    const waits = await Promise.all(
-      states.map(({ count, failures }) =>
-        places.isCrowded(count, failures) ? (count.waitWhenFull?.(failures) ?? NO_ANSWER) : NO_ANSWER,
-      ),
-    );
-    // a guess that ended while this one was looking may have changed what was read
-    if (seen !== places.ended) continue;
-    // from here on nothing comes in between
-    const crowded = states.filter(
-      ({ count, failures }, i) => waits[i] !== 0 && places.isCrowded(count, failures),
-    );
-    const full = crowded.find(({ count, failures }) => failures >= count.limiter.points);
-    if (full) throw refusalBy(full.count, { found: full.found, wait: waits[states.indexOf(full)] }, onCount);
-    const [first] = crowded;
-    if (first) return { obstacle: first.count };
-    places.take(counts);
-    return { entry: states.map(({ failures }) => failures) };
+    const look = await places.look(counts, (isOld) => lookOnce(places, { counts, onCount, isOld }));
+    if (look !== undefined) return look;
   }
+}
+
+/** Undefined when a guess that ended meanwhile may have changed what was read. */
+async function lookOnce(
+  places: Places,
+  request: { counts: readonly GuessCount[]; onCount: CountListener; isOld: () => boolean },
+): Promise<Look | undefined> {
+  const { counts, onCount, isOld } = request;
+  const found = await Promise.all(counts.map(({ limiter, key }) => limiter.find(key)));
+  const states = counts.map((count, i) => ({
+    count,
+    found: found[i],
+    failures: found[i]?.consumedPoints ?? 0,
+  }));
+  const waits = await Promise.all(
+    states.map(({ count, failures }) =>
+      places.isCrowded(count, failures) ? (count.waitWhenFull?.(failures) ?? NO_ANSWER) : NO_ANSWER,
+    ),
+  );
+  if (isOld()) return undefined;
+  // from here on nothing comes in between
+  const crowded = states.filter(
+    ({ count, failures }, i) => waits[i] !== 0 && places.isCrowded(count, failures),
+  );
+  const full = crowded.find(({ count, failures }) => failures >= count.limiter.points);
+  if (full) throw refusalBy(full.count, { found: full.found, wait: waits[states.indexOf(full)] }, onCount);
+  const [first] = crowded;
+  if (first) return { obstacle: first.count };
+  places.take(counts);
+  return { entry: states.map(({ failures }) => failures) };
 }
 
 function createPlaces(): Places {
   const underWay = new Map<string, number>();
   const waiting = new Map<string, (() => void)[]>();
   let waiters = 0;
-  let ended = 0;
+  const looks = new Map<string, Set<{ isOld: boolean }>>();
   const change = (counts: readonly GuessCount[], by: number): void => {
     for (const name of counts.map(nameOf)) {
       const open = (underWay.get(name) ?? 0) + by;
@@ -125,8 +133,18 @@ function createPlaces(): Places {
     }
   };
   return {
-    get ended() {
-      return ended;
+    async look(counts, work) {
+      const look = { isOld: false };
+      const names = counts.map(nameOf);
+      for (const name of names) looks.set(name, (looks.get(name) ?? new Set()).add(look));
+      try {
+        return await work(() => look.isOld);
+      } finally {
+        for (const name of names) {
+          looks.get(name)?.delete(look);
+          if (looks.get(name)?.size === 0) looks.delete(name);
+        }
+      }
     },
     isCrowded(count, failures) {
       const open = count.failuresOnly === true ? 0 : (underWay.get(nameOf(count)) ?? 0);
@@ -134,9 +152,9 @@ function createPlaces(): Places {
     },
     take: (counts) => change(counts, 1),
     free(counts) {
-      ended += 1;
       change(counts, -1);
       for (const name of counts.map(nameOf)) {
+        looks.get(name)?.forEach((look) => (look.isOld = true));
         waiting.get(name)?.forEach((resolve) => resolve());
         waiting.delete(name);
       }
