@@ -3,7 +3,8 @@ import { AppError } from '../../protocol/errors.ts';
 import type { Sql } from '../db.ts';
 import { auditAct } from './audit-act.ts';
 import type { Caller, IdentityCore } from './core.ts';
-import { requireMayControl, requireMayGrant } from './granting.ts';
+import { requireMayControl, requireMayGrant, requireNoLoosening } from './granting.ts';
+import type { Bounds } from './granting.ts';
 import { lockOwner } from './key-owners.ts';
 import { createApiKey, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
@@ -101,7 +102,7 @@ export async function listKeys(
 
 /**
  * Changes a key, switches it off or on again. Throws `not_found`; `forbidden` and `forbidden_partition` when `by` does not hold
- * what the key has or is to have; `forbidden` for one that is revoked.
+ * what the key has or is to have; `forbidden` for one that is revoked, and for a key that loosens its own bounds.
  */
 export async function changeKey(
   core: IdentityCore,
@@ -113,7 +114,10 @@ export async function changeKey(
   const { tenantId } = by;
   requireMayGrant(by, { scopes: changes.permissions, partitions: changes.partitions });
   const view = await core.db.transaction(async ({ sql }) => {
-    requireLiving(await lockKey(sql, by, id));
+    const before = await lockKey(sql, by, id);
+    requireLiving(before);
+    const bounds = ({ expiresAt, rateLimit: rate }: Partial<KeyChanges>): Bounds => ({ expiresAt, rate });
+    requireNoLoosening(by, { kind: 'api_key', id }, { before: bounds(before), next: bounds(changes) });
     await sql(UPDATE, [
       tenantId,
       id,

@@ -5,7 +5,8 @@ import { auditAct } from './audit-act.ts';
 import type { AuthMethod } from './client-grants.ts';
 import type { ClientKeys } from './client-keys.ts';
 import type { Caller, IdentityCore } from './core.ts';
-import { requireMayControl, requireMayGrant } from './granting.ts';
+import { requireMayControl, requireMayGrant, requireNoLoosening } from './granting.ts';
+import type { Bounds } from './granting.ts';
 import { createClientId, createClientSecret, sha256 } from './opaque.ts';
 import { principalKey } from './principal.ts';
 import type { Principal } from './principal.ts';
@@ -131,7 +132,7 @@ export async function listClients(core: IdentityCore, tenantId: number): Promise
 
 /**
  * Changes a client; disabling it ends its sessions in the same transaction. Throws `not_found`; `forbidden` and
- * `forbidden_partition` when `by` does not hold what the client has or is to have.
+ * `forbidden_partition` when `by` does not hold what the client has or is to have; `forbidden` for a client that loosens its own bounds.
  */
 export async function changeClient(
   core: IdentityCore,
@@ -145,6 +146,7 @@ export async function changeClient(
   const { view, ended } = await core.db.transaction(async ({ sql }) => {
     const before = await lockClient(sql, tenantId, id);
     requireMayControl(by, before);
+    requireNoLoosening(by, { kind: 'client', id }, { before: boundsOf(before), next: boundsOf(changes) });
     const { authMethod = before.authMethod, jwks = before.jwks } = changes;
     requireFit({ authMethod, jwks });
     await sql(UPDATE, [
@@ -175,6 +177,10 @@ export async function changeClient(
   core.revocations.announceRevoked(tenantId, ended);
   core.revocations.announceChanged(tenantId, principalKey({ kind: 'client', id }));
   return view;
+}
+
+function boundsOf({ ipAllowList, ratePerMinute: rate, dpopBound }: ClientChanges): Bounds {
+  return { ipAllowList, rate, dpopBound };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { call, createClient, createPerson, logIn, token } from './support/client.ts';
-import type { Answer, Client } from './support/client.ts';
+import type { Answer, Call, Client } from './support/client.ts';
+import { dataOf } from './support/device-suite.ts';
 import { ADMIN_KEY, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
 
@@ -74,5 +75,48 @@ describe('[S54] an administrator limited to partitions', () => {
     const small = await createClient(gateway, { partitions: ['p1:read'] });
     const answers = await touch(small);
     expect(answers.map(({ status }) => status)).to.deep.equal([201, 200, 200, 200]);
+  });
+});
+
+describe('[S54] what bounds a credential', () => {
+  let gateway: Gateway;
+  beforeEach(async () => (gateway = await startGateway()));
+  afterEach(() => gateway.close());
+  const admin = (path: string, request: Call): Promise<Answer> =>
+    call(gateway, `/api/v1/admin${path}`, { key: ADMIN_KEY, ...request });
+
+  it('is loosened by no API key for itself, and may be tightened', async () => {
+    const owner = dataOf(await admin('/clients', { json: { name: 'Shop', clientType: 'web' } }));
+    const [soon, later] = [3_600_000, 7_200_000].map((ms) => new Date(Date.now() + ms).toISOString());
+    const bounds = { rateLimit: 50, expiresAt: later };
+    const json = { clientId: owner['id'], permissions: ['admin'], partitions: ['p1'], ...bounds };
+    const { id, apiKey: key } = dataOf(await admin('/keys/create', { json })) as Record<string, string>;
+    const update = async (changes: object, by: object = { key }): Promise<number> =>
+      (await admin(`/keys/${id}/update`, { method: 'PUT', json: changes, ...by })).status;
+    const beyond = new Date(Date.now() + 9_000_000).toISOString();
+    for (const looser of [{ expiresAt: null }, { rateLimit: null }, { rateLimit: 51 }, { expiresAt: beyond }])
+      expect(await update(looser), JSON.stringify(looser)).to.equal(403);
+    expect(await update({ rateLimit: 40, expiresAt: soon })).to.equal(200);
+    expect(await update({ rateLimit: null, expiresAt: null }, {})).to.equal(200);
+  });
+
+  it('is loosened by no OAuth client for itself, and may be tightened', async () => {
+    const ipAllowList = ['127.0.0.0/8', '10.0.0.1'];
+    const client = await createClient(gateway, { scopes: ['admin'], ipAllowList, ratePerMinute: 30 });
+    const bearer = String((await token(gateway, client)).body['access_token']);
+    const change = async (json: object): Promise<number> =>
+      (await call(gateway, `/api/v1/admin/oauth-clients/${client.id}`, { method: 'PATCH', json, bearer }))
+        .status;
+    for (const looser of [
+      { ipAllowList: [] },
+      { ipAllowList: ['127.0.0.0/8', '0.0.0.0/0'] },
+      { ratePerMinute: null },
+      { ratePerMinute: 31 },
+    ])
+      expect(await change(looser), JSON.stringify(looser)).to.equal(403);
+    expect(await change({ ipAllowList: ['127.1.2.3/8'], ratePerMinute: 20 })).to.equal(200);
+    expect(
+      (await admin(`/oauth-clients/${client.id}`, { method: 'PATCH', json: { ipAllowList: [] } })).status,
+    ).to.equal(200);
   });
 });
