@@ -1,3 +1,4 @@
+import { compareDecimal } from '../protocol/decimal.ts';
 import type { RecordData } from '../protocol/sync.ts';
 import type { Row, Value } from './literal.ts';
 import type { DateForm } from './local-dates.ts';
@@ -27,7 +28,7 @@ export function toFields(specs: Record<string, ColumnSpec>, row: Row): RecordDat
 export function toWire(value: Value, spec: ColumnSpec): string | number | boolean | null {
   const { as, column } = spec;
   if (value === null) return null;
-  if (value instanceof Uint8Array) throw new MappingFault(`${column} holds a blob`);
+  refuseUnsendable(value, column);
   const named = translate(spec, value);
   if (named !== undefined) return named;
   if (as === undefined) return value;
@@ -35,6 +36,15 @@ export function toWire(value: Value, spec: ColumnSpec): string | number | boolea
   if (as === 'number') return toNumber(value, column);
   if (as === 'cents') return toMoney(toNumber(value, column), column);
   return as === 'unix' ? fromSeconds(toNumber(value, column), column) : toDate(value, as, column);
+}
+
+/** What neither JSON nor the centre has a form for. */
+function refuseUnsendable(value: Exclude<Value, null>, column: string): asserts value is string | number {
+  if (value instanceof Uint8Array) throw new MappingFault(`${column} holds a blob`);
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new MappingFault(`${column} holds a number that is not finite`);
+  if (typeof value === 'string' && value.includes('\0'))
+    throw new MappingFault(`${column} holds text with a NUL character`);
 }
 
 /** The word of the other side, where the mapping has one. */
@@ -96,7 +106,19 @@ export function toNumber(value: Value | boolean, column: string): number {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number))
     throw new MappingFault(`${column} is no number`);
+  if (typeof value === 'string' && !keepsDigits(value, number))
+    throw new MappingFault(`${column} has more digits than a number can hold`);
   return number;
+}
+
+/** With 15 digits it always does. */
+function keepsDigits(text: string, number: number): boolean {
+  if (text.replaceAll(/\D/g, '').length <= 15) return true;
+  try {
+    return compareDecimal(text.trim(), String(number)) === 0;
+  } catch {
+    return false; // Written in another way (0x…, .5), and too long to be sure.
+  }
 }
 
 function toMoney(cents: number, column: string): string {

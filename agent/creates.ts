@@ -1,6 +1,7 @@
 import type { Mutation } from '../protocol/sync.ts';
 import { SluiceError } from '../sdk/errors.ts';
 import type { EnqueueTransaction } from '../sdk/file-store.ts';
+import { sqliteFaultOf } from './errors.ts';
 
 /** How records that must be there before anything is added to them get into the outbox. */
 
@@ -46,9 +47,15 @@ export function tryEnqueue(fn: () => void): Unsendable | undefined {
     fn();
     return undefined;
   } catch (error) {
-    const isRefusal =
-      error instanceof SluiceError && (error.code === 'payload_too_large' || error.code === 'invalid_batch');
-    if (!isRefusal) throw error;
-    return { reason: error.code, detail: error.message };
+    if (concernsStore(error)) throw error;
+    const detail = error instanceof Error ? error.message : String(error);
+    return { reason: error instanceof SluiceError ? error.code : 'failed', detail };
   }
+}
+
+/** Whether a fault has nothing to do with what was being queued: then nothing else can be queued either. */
+export function concernsStore(error: unknown): boolean {
+  if (error instanceof SluiceError)
+    return error.code !== 'payload_too_large' && error.code !== 'invalid_batch';
+  return sqliteFaultOf(error) !== undefined;
 }

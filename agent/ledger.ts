@@ -1,7 +1,7 @@
 import type { RecordData } from '../protocol/sync.ts';
 import type { Database } from '../sdk/file-store.ts';
 import type { Row } from './literal.ts';
-import { parseRow, quoteName } from './literal.ts';
+import { literalsOf, parseRow, quoteName } from './literal.ts';
 
 /** The agent's tables and every statement on them. Transactions are the caller's business. */
 
@@ -112,8 +112,10 @@ function metaPart(sql: Sql): Pick<Ledger, 'findMeta' | 'setMeta' | 'lookup'> {
     },
     lookup(table, on, columns) {
       const where = Object.keys(on).map((name) => `${quoteName(name)} IS ?`);
-      const select = `SELECT ${columns.map(quoteName).join(', ')} FROM ${quoteName(table)} WHERE ${where.join(' AND ')}`;
-      return sql(select).get(...Object.values(on)) as Row | undefined;
+      // As literals: the driver gives no integer beyond 2^53.
+      const select = `SELECT ${literalsOf('NEW', columns)} AS row FROM ${quoteName(table)} AS NEW WHERE ${where.join(' AND ')}`;
+      const found = sql(select).get(...Object.values(on)) as { row: string } | undefined;
+      return found && parseRow(columns, found.row);
     },
   };
 }

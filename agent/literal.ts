@@ -8,7 +8,13 @@ export type Row = Record<string, Value>;
 
 /** The SQL expression that lists columns of NEW or OLD. */
 export function literalsOf(alias: 'NEW' | 'OLD', columns: readonly string[]): string {
-  return columns.map((name) => `quote(${alias}.${quoteName(name)})`).join(` || ',' || `);
+  return columns.map((name) => literalOf(`${alias}.${quoteName(name)}`)).join(` || ',' || `);
+}
+
+/** Text with a NUL, at which quote() would stop without a word, goes as its bytes, marked with a T. */
+function literalOf(column: string): string {
+  const isCut = `typeof(${column}) = 'text' AND instr(${column}, char(0))`;
+  return `CASE WHEN ${isCut} THEN 'T' || quote(CAST(${column} AS BLOB)) ELSE quote(${column}) END`;
 }
 
 /** Reads a list of literals. Throws when there are not exactly as many as columns. */
@@ -20,7 +26,7 @@ export function parseRow(columns: readonly string[], text: string): Row {
 }
 
 export function parseLiterals(text: string): Value[] {
-  const pattern = /(X?)'((?:[^']|'')*)'|([^',]+)/gy;
+  const pattern = /(T?X|)'((?:[^']|'')*)'|([^',]+)/gy;
   const values: Value[] = [];
   while (pattern.lastIndex < text.length) {
     const match = pattern.exec(text);
@@ -44,9 +50,10 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-function toValue([, blob, quoted, bare = '']: RegExpExecArray): Value {
-  if (quoted !== undefined)
-    return blob === 'X' ? Uint8Array.from(Buffer.from(quoted, 'hex')) : quoted.replaceAll("''", "'");
+function toValue([, kind, quoted, bare = '']: RegExpExecArray): Value {
+  if (kind === 'TX') return Buffer.from(quoted ?? '', 'hex').toString('utf8');
+  if (kind === 'X') return Uint8Array.from(Buffer.from(quoted ?? '', 'hex'));
+  if (quoted !== undefined) return quoted.replaceAll("''", "'");
   if (bare === 'NULL') return null;
   const number = Number(bare);
   // Beyond 2^53 the digits are the value: as text they stay what they are.

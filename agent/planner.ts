@@ -3,6 +3,7 @@ import type { Mutation, RecordData } from '../protocol/sync.ts';
 import { recordIdOf } from './business-key.ts';
 import { batchIdOf } from './batch-id.ts';
 import { MappingFault, toFields, toId, toNumber, toWire } from './convert.ts';
+import { concernsStore } from './creates.ts';
 import type { CapturedRow, LocalRefusal, OpenAct } from './ledger.ts';
 import type { Row } from './literal.ts';
 import type { ActMapping, LinesMapping, MovementsMapping } from './mapping.ts';
@@ -52,7 +53,7 @@ export interface Plan {
   anew: { act: string; key: string; entry: string; as: string | undefined }[];
 }
 
-/** Plans units in their order. What cannot be mapped is refused by itself; the others go on. */
+/** Plans units in their order. What cannot be planned is refused by itself, whatever the cause; the others go on. */
 export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
   const plan: Plan = { creates: [], batches: [], refusals: [], anew: [] };
   const planner: Planner = { plan, knowledge, created: new Map(), whole: undefined };
@@ -62,12 +63,17 @@ export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
       if (unit.kind === 'act') planAct(planner, unit);
       else planRecord(planner, unit);
     } catch (error) {
-      if (!(error instanceof MappingFault)) throw error;
-      const refusal = refusalOf(knowledge, unit, { reason: 'unmappable', detail: error.message });
+      if (concernsStore(error)) throw error;
+      const refusal = refusalOf(knowledge, unit, reasonOf(error));
       plan.refusals.push({ ...refusal, ...openOf(planner) });
     }
   }
   return plan;
+}
+
+function reasonOf(error: unknown): Pick<LocalRefusal, 'reason' | 'detail'> {
+  const detail = error instanceof Error ? error.message : String(error);
+  return { reason: error instanceof MappingFault ? 'unmappable' : 'failed', detail };
 }
 
 interface Planner {
