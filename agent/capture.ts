@@ -34,10 +34,15 @@ CREATE TABLE IF NOT EXISTS sluice_agent_acts (
   act TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, entry TEXT NOT NULL, older INTEGER NOT NULL,
   PRIMARY KEY (act, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sluice_agent_acts_entry ON sluice_agent_acts (entry);
+CREATE TABLE IF NOT EXISTS sluice_agent_unsettled (
+  collection TEXT NOT NULL, id TEXT NOT NULL, batch_id TEXT NOT NULL,
+  PRIMARY KEY (collection, id, batch_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sluice_agent_unsettled_batch ON sluice_agent_unsettled (batch_id);
 CREATE TABLE IF NOT EXISTS sluice_agent_retry (batch_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sluice_agent_refused (
   n INTEGER PRIMARY KEY, at TEXT NOT NULL, act TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL,
   rows INTEGER NOT NULL, detail TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS sluice_agent_refused_key ON sluice_agent_refused (key);
 INSERT INTO sluice_agent_guard (applying) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM sluice_agent_guard);`;
 
 export interface Installation {

@@ -102,6 +102,16 @@ export function toId(template: string, partition: string, row: Row): string {
   });
 }
 
+/** Undefined: it names no record. */
+export function findId(template: string, partition: string, row: Row): string | undefined {
+  try {
+    return toId(template, partition, row);
+  } catch (error) {
+    if (error instanceof MappingFault) return undefined;
+    throw error;
+  }
+}
+
 export function toNumber(value: Value | boolean, column: string): number {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number))

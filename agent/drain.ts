@@ -6,10 +6,10 @@ import type { DownTargets } from './down.ts';
 import { olderRowsOf } from './claim.ts';
 import type { CapturedRow, Ledger, OpenAct } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
-import type { Plan } from './planner.ts';
+import type { Plan } from './plan.ts';
 import { planUnits } from './planner.ts';
-import type { Unit } from './units.ts';
-import { groupUnits } from './units.ts';
+import type { RecordUnit, Unit } from './units.ts';
+import { groupUnits, keyOf } from './units.ts';
 import type { Resender, Resent } from './resend.ts';
 
 /**
@@ -56,15 +56,16 @@ export function drainOnce(drain: Drain): DrainResult {
   const { ledger, store, backfill, targets, resender } = drain;
   return store.enqueueInTransaction((transaction) => {
     const enqueue = targets.tracking(transaction.enqueue);
-    const { resent, anew } = resender.takeRetries(enqueue);
+    const { resent, anew, records } = resender.takeRetries(enqueue);
     const captured = takeSettled(drain);
-    const isIdle = captured.rows.length === 0 && !captured.more && anew.length === 0;
+    const isIdle = captured.rows.length === 0 && !captured.more && anew.length + records.length === 0;
     // Only when nothing else waits: what was sold meanwhile must be known before older rows are looked at.
     const older = isIdle && backfill.state() !== undefined ? backfill.next(BACKFILL_ROWS) : [];
     const units = [
       ...captured.units,
       ...groupUnits(drain.mapping, older),
       ...unitsAnew(drain, anew, captured),
+      ...records.filter((one) => !isAmong(one, captured.units)),
     ];
     const result = queueUnits(drain, units, enqueue);
     ledger.removeCaptured(captured.rows);
@@ -132,6 +133,15 @@ function unitsAnew({ mapping }: Drain, anew: readonly OpenAct[], { units }: Take
   });
 }
 
+/** Captured by itself it goes as it is now in any case. */
+function isAmong({ mapping, row }: RecordUnit, units: readonly Unit[]): boolean {
+  const key = keyOf(mapping.key, row.new ?? {});
+  return units.some(
+    (one) =>
+      one.kind === 'record' && one.mapping === mapping && keyOf(mapping.key, one.row.new ?? {}) === key,
+  );
+}
+
 /** Whole acts only: in a long backlog a window might end in the middle of one. */
 function takeUnits({ ledger, mapping }: Drain, window: { take: number; look: number }): Taken {
   const few = ledger.captured(window.take);
@@ -162,6 +172,9 @@ function queueUnits(
     ledger.closeAct(act, key);
     ledger.dismiss(entry);
   }
+  const settled = plan.settled.flatMap(({ record, as }) =>
+    ledger.settleRefused(record).flatMap((batchId) => (as === undefined ? [] : [{ batchId, as }])),
+  );
   const created = queueCreates(plan.creates, enqueue);
   for (const { create, reason, detail } of created.refused) {
     const { collection, id } = create;
@@ -177,7 +190,7 @@ function queueUnits(
   }
   noteRefusals(drain, plan.refusals);
   const resent = plan.anew.flatMap(({ entry, as }) => (as === undefined ? [] : [{ batchId: entry, as }]));
-  return { batches, refused: plan.refusals.length, resent };
+  return { batches, refused: plan.refusals.length, resent: [...resent, ...settled] };
 }
 
 function knowledgeOf({ ledger, partition, backfill }: Drain): Parameters<typeof planUnits>[1] {

@@ -2,6 +2,8 @@ import type { RecordData } from '../protocol/sync.ts';
 import type { Database } from '../sdk/file-store.ts';
 import type { Row } from './literal.ts';
 import { literalsOf, parseRow, quoteName } from './literal.ts';
+import type { Unsettled } from './unsettled.ts';
+import { unsettledPart } from './unsettled.ts';
 
 /** The agent's tables and every statement on them. Transactions are the caller's business. */
 
@@ -35,7 +37,7 @@ export interface OpenAct {
   older: boolean;
 }
 
-export interface Ledger {
+export interface Ledger extends Unsettled {
   findMeta(key: string): string | undefined;
   setMeta(key: string, value: string): void;
   hasCaptured(): boolean;
@@ -77,7 +79,7 @@ export interface Ledger {
 }
 
 type Statement = ReturnType<Database['prepare']>;
-type Sql = (text: string) => Statement;
+export type Sql = (text: string) => Statement;
 
 /** Prepares the statements as they are first used. */
 export function createLedger(database: Database): Ledger {
@@ -95,6 +97,7 @@ export function createLedger(database: Database): Ledger {
     ...deferredPart(sql),
     ...actPart(sql),
     ...refusedPart(sql),
+    ...unsettledPart(sql),
   };
 }
 
@@ -292,6 +295,7 @@ function refusedPart(sql: Sql): Pick<Ledger, 'refuse' | 'dismiss' | 'refusedCoun
         : 'DELETE FROM sluice_inbox WHERE batch_id = ?';
       // A number may be given out again.
       if (local) sql(`UPDATE sluice_agent_acts SET entry = '' WHERE entry = ?`).run(entry);
+      else sql('DELETE FROM sluice_agent_unsettled WHERE batch_id = ?').run(entry);
       return sql(which).run(local ? Number(entry) : entry).changes > 0;
     },
     refusedCount: () => countOf(sql('SELECT count(*) AS n FROM sluice_agent_refused').get()),

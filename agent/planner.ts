@@ -1,61 +1,21 @@
 import { addNumbers } from '../protocol/decimal.ts';
 import type { Mutation, RecordData } from '../protocol/sync.ts';
-import { recordIdOf } from './business-key.ts';
-import { batchIdOf } from './batch-id.ts';
 import { MappingFault, toFields, toId, toNumber, toWire } from './convert.ts';
 import { concernsStore } from './creates.ts';
 import type { CapturedRow, LocalRefusal, OpenAct } from './ledger.ts';
 import type { Row } from './literal.ts';
 import type { ActMapping, LinesMapping, MovementsMapping } from './mapping.ts';
-import type { ActUnit, RecordUnit, Unit } from './units.ts';
-import { foldRows, keyOf } from './units.ts';
+import type { Knowledge, OpenKey, Plan, Planner } from './plan.ts';
+import { batchOf, refusalOf } from './plan.ts';
+import { planRecord, settle } from './record-plan.ts';
+import type { ActUnit, Unit } from './units.ts';
+import { foldRows } from './units.ts';
 
 /** Turns units into batches. Reads what it must know through `Knowledge`; writes nothing but what it remembers. */
 
-export interface Knowledge {
-  partition: string;
-  /** Rows from before the agent are still being queued: what belongs to them comes with them. */
-  backfilling: boolean;
-  /** The centre is taken to have the movements without a head that are still to be gone through. */
-  adopting: boolean;
-  isKnown(collection: string, id: string): boolean;
-  findData(collection: string, id: string): RecordData | undefined;
-  remember(collection: string, id: string): void;
-  isSeen(act: string, key: string): boolean;
-  see(act: string, key: string): void;
-  unsee(act: string, key: string): void;
-  findOpenAct(act: string, key: string): OpenAct | undefined;
-  /** Its rows as they are now; none: it is not there any more. */
-  readAct(act: ActMapping, key: string, loose: boolean): CapturedRow[];
-  lookup(table: string, on: Row, columns: readonly string[]): Row | undefined;
-}
-
-export interface PlannedBatch {
-  batchId: string;
-  mutations: Mutation[];
-  /** For the inbox, should it not be taken. */
-  act: string;
-  key: string;
-  rows: number;
-  /** The whole of an act: until it is accepted, a correction is sent as the whole act anew. */
-  open?: OpenKey;
-}
-
-/** By what an act is known here, and whether it is from before the agent. */
-export type OpenKey = Pick<OpenAct, 'act' | 'key' | 'older'>;
-
-export interface Plan {
-  /** Records that must be there before anything is added to them. */
-  creates: Mutation[];
-  batches: PlannedBatch[];
-  refusals: (LocalRefusal & { open?: OpenKey })[];
-  /** Refused acts that are built anew, or gone: their old entries are settled. */
-  anew: { act: string; key: string; entry: string; as: string | undefined }[];
-}
-
 /** Plans units in their order. What cannot be planned is refused by itself, whatever the cause; the others go on. */
 export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
-  const plan: Plan = { creates: [], batches: [], refusals: [], anew: [] };
+  const plan: Plan = { creates: [], batches: [], refusals: [], anew: [], settled: [] };
   const planner: Planner = { plan, knowledge, created: new Map(), whole: undefined };
   for (const unit of units) {
     planner.whole = undefined;
@@ -65,6 +25,7 @@ export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
     } catch (error) {
       if (concernsStore(error)) throw error;
       const refusal = refusalOf(knowledge, unit, reasonOf(error));
+      if (unit.kind === 'record') settle(planner, unit, refusal.key);
       plan.refusals.push({ ...refusal, ...openOf(planner) });
     }
   }
@@ -74,15 +35,6 @@ export function planUnits(units: readonly Unit[], knowledge: Knowledge): Plan {
 function reasonOf(error: unknown): Pick<LocalRefusal, 'reason' | 'detail'> {
   const detail = error instanceof Error ? error.message : String(error);
   return { reason: error instanceof MappingFault ? 'unmappable' : 'failed', detail };
-}
-
-interface Planner {
-  plan: Plan;
-  knowledge: Knowledge;
-  /** Records created in this very plan, with their data. */
-  created: Map<string, RecordData>;
-  /** The act at hand, when the whole of it is being built. */
-  whole: OpenKey | undefined;
 }
 
 function openOf({ whole }: Planner): { open?: OpenKey } {
@@ -282,79 +234,4 @@ function lookUp(
   const columns = Object.values(lookup.fields).map((spec) => spec.column);
   const found = knowledge.lookup(lookup.table, on, columns);
   return found ? toFields(lookup.fields, found) : {};
-}
-
-function planRecord(planner: Planner, unit: RecordUnit): void {
-  const { mapping, row } = unit;
-  const mutation = row.new ? writeOf(planner, unit, row.new) : removalOf(planner, unit);
-  if (row.new) planner.knowledge.see(mapping.name, keyOf(mapping.key, row.new));
-  if (!mutation) return;
-  if (mutation.op === 'put' && mapping.shared) {
-    planner.plan.creates.push(mutation);
-    return;
-  }
-  const batch = batchOf(planner.knowledge, unit, { mutations: [mutation], rows: [row], name: row.token });
-  const isOlder = mutation.op === 'put' && row.n === 0 && row.new;
-  const open = isOlder && { act: mapping.name, key: keyOf(mapping.key, isOlder), older: true };
-  planner.plan.batches.push({ ...batch, ...(open ? { open } : {}) });
-}
-
-function writeOf(planner: Planner, unit: RecordUnit, after: Row): Mutation | undefined {
-  const { knowledge } = planner;
-  const { partition } = knowledge;
-  const { mapping } = unit;
-  const { collection } = mapping;
-  const id = toId(mapping.id, partition, after);
-  const data = toFields(mapping.fields, after);
-  if (!knowledge.isKnown(collection, id)) {
-    knowledge.remember(collection, id);
-    return { collection, id, op: 'put', partition, data: { ...mapping.constants, ...data } };
-  }
-  const before = dataBefore(planner, unit, id);
-  // Created by a movement, with the very look-up: what has changed since then has been captured by itself.
-  if (!before && mapping.shared) return undefined;
-  const set = Object.fromEntries(Object.entries(data).filter(([field, value]) => before?.[field] !== value));
-  const unset = Object.keys(mapping.fields).filter(
-    (field) => !(field in data) && before?.[field] !== undefined,
-  );
-  if (Object.keys(set).length + unset.length === 0) return undefined;
-  return { collection, id, op: 'patch', partition, set, ...(unset.length === 0 ? {} : { unset }) };
-}
-
-/** What the centre has of a known record, as far as we know. */
-function dataBefore(
-  { knowledge, created }: Planner,
-  { mapping, row }: RecordUnit,
-  id: string,
-): RecordData | undefined {
-  if (row.old) return toFields(mapping.fields, row.old);
-  return created.get(`${mapping.collection}\n${id}`) ?? knowledge.findData(mapping.collection, id);
-}
-
-function removalOf({ knowledge }: Planner, { mapping, row }: RecordUnit): Mutation | undefined {
-  if (mapping.onDelete === 'ignore' || !row.old) return undefined;
-  const { collection } = mapping;
-  const id = toId(mapping.id, knowledge.partition, row.old);
-  return knowledge.isKnown(collection, id)
-    ? { collection, id, op: 'delete', partition: knowledge.partition }
-    : undefined;
-}
-
-function batchOf(
-  knowledge: Knowledge,
-  unit: Unit,
-  { mutations, rows, name }: { mutations: Mutation[]; rows: readonly CapturedRow[]; name: string },
-): PlannedBatch {
-  const batchId = batchIdOf(`${name} ${unit.kind} ${unit.mapping.name}`);
-  const act = unit.mapping.name;
-  return { batchId, mutations, act, key: recordIdOf(knowledge, unit), rows: rows.length };
-}
-
-function refusalOf(
-  knowledge: Knowledge,
-  unit: Unit,
-  why: Pick<LocalRefusal, 'reason' | 'detail'>,
-): LocalRefusal {
-  const rows = unit.kind === 'act' ? unit.rows.length : 1;
-  return { act: unit.mapping.name, key: recordIdOf(knowledge, unit), rows, ...why };
 }

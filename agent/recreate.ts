@@ -23,16 +23,16 @@ export function createOf(options: RecreateOptions, { op, collection, id }: Mutat
   if (op !== 'patch') return undefined;
   for (const movements of mapping.acts.flatMap((act) => act.movements)) {
     if (movements.collection !== collection) continue;
-    const row = findMovement(options, movements, id);
+    const row = findRow(options, movements, id);
     if (row) return { collection, id, op: 'put', partition, data: creationOf(ledger, movements, row) };
   }
   return undefined;
 }
 
-/** A row of the ERP whose movement went to that record: from its columns the record is created as it was at first. */
-function findMovement(
+/** A row of the ERP that has, or whose movement went to, the record of that id. */
+export function findRow(
   { database, mapping, partition }: RecreateOptions,
-  { table, id: template }: MovementsMapping,
+  { table, id: template }: Pick<MovementsMapping, 'table' | 'id'>,
   id: string,
 ): Row | undefined {
   const names = templateColumns(template);

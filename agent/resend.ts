@@ -4,9 +4,12 @@ import { batchIdOf } from './batch-id.ts';
 import type { Enqueue } from './creates.ts';
 import { queueCreates } from './creates.ts';
 import { sqliteFaultOf } from './errors.ts';
+import { toId } from './convert.ts';
 import type { OpenAct } from './ledger.ts';
+import { rebuild } from './rebuild.ts';
 import type { RecreateOptions } from './recreate.ts';
 import { createOf } from './recreate.ts';
+import type { RecordUnit } from './units.ts';
 
 /**
  * Sends a refused batch again, under a batchId of its own. By itself only what was refused because the centre has lost
@@ -22,12 +25,21 @@ export interface Resender {
   settle(batch: QueuedBatch, settlement: Settlement, enqueue: Enqueue): void;
   /** The batchId under which a batch was sent again by itself, while that one waits for its verdict. */
   findSuccessor(batchId: string): string | undefined;
-  /** Whether one that could not be sent again is to be tried now. Looks at memory alone. */
+  /** Whether one that was asked for, or could not be sent again, is to be tried now. Looks at memory alone. */
   hasDue(): boolean;
   /** Whether anything is to be sent again now: that, or what people asked for with `agent inbox --retry`. */
   hasRetries(): boolean;
   /** Queues it; acts are returned that are to be built anew. Run inside a transaction. */
-  takeRetries(enqueue: Enqueue): { resent: Resent[]; anew: OpenAct[] };
+  takeRetries(enqueue: Enqueue): Retries;
+  /** That batch is to be built anew at the next step. Run inside a transaction. */
+  ask(batchId: string): void;
+}
+
+export interface Retries {
+  resent: Resent[];
+  anew: OpenAct[];
+  /** Records, from their rows as they are now. */
+  records: RecordUnit[];
 }
 
 export interface Resent {
@@ -56,6 +68,8 @@ class BatchResender implements Resender {
   readonly #statements = new Map<string, ReturnType<RecreateOptions['database']['prepare']>>();
   /** By batchId. After a start everything is tried at once. */
   readonly #waits = new Map<string, { tries: number; dueAt: number }>();
+
+  #isAsked = false;
 
   constructor(options: ResendOptions) {
     this.#options = options;
@@ -89,6 +103,11 @@ class BatchResender implements Resender {
     this.#tell(batch.batchId, fault);
   }
 
+  ask(batchId: string): void {
+    this.#run('INSERT INTO sluice_agent_retry (batch_id) VALUES (?) ON CONFLICT DO NOTHING', batchId);
+    this.#isAsked = true;
+  }
+
   findSuccessor(batchId: string): string | undefined {
     const select = `SELECT batch_id AS id FROM sluice_agent_again WHERE first_id = ?1
       AND NOT EXISTS (SELECT 1 FROM sluice_agent_retry WHERE batch_id = ?1)`;
@@ -97,24 +116,23 @@ class BatchResender implements Resender {
 
   hasDue(): boolean {
     const now = performance.now();
-    return [...this.#waits.values()].some(({ dueAt }) => dueAt <= now);
+    return this.#isAsked || [...this.#waits.values()].some(({ dueAt }) => dueAt <= now);
   }
 
   hasRetries(): boolean {
     return this.#due().length > 0;
   }
 
-  takeRetries(enqueue: Enqueue): { resent: Resent[]; anew: OpenAct[] } {
+  takeRetries(enqueue: Enqueue): Retries {
+    this.#isAsked = false;
     const sent: Resent[] = [];
+    const records = new Map<string, RecordUnit>();
     const anew: OpenAct[] = [];
     const faults: [batchId: string, fault: string][] = [];
     for (const batchId of this.#due().slice(0, TAKE)) {
       const batch = this.#findEntry(batchId);
-      const open = this.#options.ledger.findOpenActOf(batchId);
-      const isLost = batch && lostRecords(batch.batch, { batchId, ...batch }).length > 0;
-      const isAnew = open !== undefined && !isLost && (batch !== undefined || isLocal(batchId));
-      if (isAnew) anew.push(open);
-      if (!batch || isAnew) {
+      const isRebuilt = this.#takeAnew(batchId, batch, { anew, records });
+      if (!batch || isRebuilt) {
         this.#forget(batchId);
         continue;
       }
@@ -124,7 +142,38 @@ class BatchResender implements Resender {
     }
     const [first] = faults;
     if (first) this.#tell(first[0], faults.length === 1 ? first[1] : `${first[1]} (one of ${faults.length})`);
-    return { resent: sent, anew };
+    return { resent: sent, anew, records: [...records.values()] };
+  }
+
+  /** Whether it is built anew from its rows, rather than sent as it was. */
+  #takeAnew(
+    batchId: string,
+    entry: InboxEntry | undefined,
+    { anew, records }: { anew: OpenAct[]; records: Map<string, RecordUnit> },
+  ): boolean {
+    const open = this.#options.ledger.findOpenActOf(batchId);
+    if (!open) return entry !== undefined && this.#takeRebuilt(entry.batch, records);
+    if (entry && lostRecords(entry.batch, { batchId, ...entry }).length > 0) return false;
+    const isThere = entry !== undefined || isLocal(batchId);
+    if (isThere) anew.push(open);
+    return isThere;
+  }
+
+  /** Whether it is of records alone. Planned, they settle the entry; of rows that are gone nothing is left to send. */
+  #takeRebuilt(batch: QueuedBatch, records: Map<string, RecordUnit>): boolean {
+    const { ledger, partition } = this.#options;
+    const rebuilt = rebuild(this.#options, batch);
+    if (!rebuilt) return false;
+    for (const unit of rebuilt.units) {
+      const { mapping, row } = unit;
+      const id = toId(mapping.id, partition, row.new ?? {});
+      ledger.noteRefused(batch.batchId, { collection: mapping.collection, id, act: mapping.name });
+      records.set(`${mapping.name} ${id}`, unit);
+    }
+    for (const { mapping, mutation } of rebuilt.gone)
+      ledger.settleRefused({ collection: mapping.collection, id: mutation.id, act: mapping.name });
+    if (rebuilt.units.length === 0) ledger.dismiss(batch.batchId);
+    return true;
   }
 
   #retry({ batch, ...entry }: InboxEntry, enqueue: Enqueue): void {

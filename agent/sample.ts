@@ -11,7 +11,7 @@ import type { CapturedRow } from './ledger.ts';
 import type { Row } from './literal.ts';
 import { quoteName } from './literal.ts';
 import type { ActMapping, Mapping, RecordMapping } from './mapping.ts';
-import type { Knowledge } from './planner.ts';
+import type { Knowledge } from './plan.ts';
 import { planUnits } from './planner.ts';
 import { groupUnits, keyOf } from './units.ts';
 
@@ -104,6 +104,7 @@ const NEW_TO_ALL: Omit<Knowledge, 'partition' | 'lookup'> = {
   see: () => undefined,
   unsee: () => undefined,
   findOpenAct: () => undefined,
+  refusedFields: () => undefined,
   readAct: () => [],
 };
 

@@ -5,6 +5,8 @@ import type { QueuedBatch, Settlement } from '../sdk/store.ts';
 import { isClaim, settleClaim } from './claim.ts';
 import type { Ledger, OpenAct } from './ledger.ts';
 import type { Mapping } from './mapping.ts';
+import type { Resender } from './resend.ts';
+import type { RecordName } from './unsettled.ts';
 
 /** What a verdict means here: for acts that were on their way, and for records that both sides write. */
 
@@ -16,6 +18,7 @@ export interface SettleContext {
   database: Database;
   partition: string;
   now: () => Date;
+  resender: Pick<Resender, 'ask'>;
 }
 
 /** Returns whether nobody needs to deal with the batch although it was not applied: then it leaves the inbox. */
@@ -25,17 +28,70 @@ export function settleBatch(context: SettleContext, batch: QueuedBatch, settleme
     settleClaim(ledger, settlement);
     return settlement.outcome !== 'applied';
   }
+  const isAct = isOfAct(context, batch);
   const isKnown = settleAct(context, batch, settlement);
   const outcomes = batch.mutations.map((one, at) => outcomeOf(one, settlement.verdict?.results[at]));
-  for (const [at, mutation] of batch.mutations.entries()) {
-    const outcome = outcomes[at];
-    if (outcome === 'refused' && !isKnown && mutation.op === 'put')
-      ledger.forget(mutation.collection, mutation.id);
-    const version = outcome === 'applied' ? (settlement.verdict?.version ?? undefined) : undefined;
-    settleRecord(context, { batchId: batch.batchId, ...mutation, version });
-  }
+  for (const [at, outcome] of outcomes.entries())
+    settleMutation(context, batch, { at, outcome, settlement, isKnown, isAct });
   const isCreation = batch.atomic === false && !outcomes.includes('refused');
   return settlement.outcome !== 'applied' && (isKnown || isCreation);
+}
+
+interface Settling {
+  at: number;
+  outcome: Outcome;
+  settlement: Settlement;
+  isKnown: boolean;
+  isAct: boolean;
+}
+
+function settleMutation(context: SettleContext, batch: QueuedBatch, settling: Settling): void {
+  const { at, outcome, settlement, isKnown, isAct } = settling;
+  const mutation = batch.mutations[at];
+  if (!mutation) return;
+  const { batchId } = batch;
+  if (outcome === 'refused' && !isKnown) forgetRefused(context, batch, settling);
+  if (!isAct && !isKnown) noteOutcome(context, { batchId, mutation, outcome });
+  const version = outcome === 'applied' ? (settlement.verdict?.version ?? undefined) : undefined;
+  settleRecord(context, { batchId, ...mutation, version });
+}
+
+function isOfAct({ ledger, mapping }: SettleContext, { batchId }: QueuedBatch): boolean {
+  const open = ledger.findOpenActOf(batchId);
+  return open !== undefined && mapping.acts.some(({ name }) => name === open.act);
+}
+
+/** Of a record by itself: what is refused waits for its correction; what is accepted with those fields is one. */
+function noteOutcome(
+  { ledger, mapping }: SettleContext,
+  { batchId, mutation, outcome }: { batchId: string; mutation: Mutation; outcome: Outcome },
+): void {
+  const record = recordOf(mapping, mutation);
+  if (!record) return;
+  if (outcome === 'refused') ledger.noteRefused(batchId, record);
+  const refused = outcome === 'applied' ? (ledger.refusedFields(record) ?? []) : [];
+  if (refused.length === 0) return;
+  const { op, set = {}, unset = [] } = mutation;
+  const given = new Set([...Object.keys(set), ...unset]);
+  if (op !== 'patch' || refused.every((field) => given.has(field))) ledger.settleRefused(record);
+}
+
+/** A record whose put was refused was never made: with what was to be changed in it, it is made as it is now. */
+function forgetRefused(
+  { ledger, mapping, resender }: SettleContext,
+  { batchId, mutations }: QueuedBatch,
+  { at, settlement }: Settling,
+): void {
+  const mutation = mutations[at];
+  if (mutation?.op === 'put') ledger.forget(mutation.collection, mutation.id);
+  const record = mutation && recordOf(mapping, mutation);
+  const isNotThere = settlement.verdict?.results[at]?.code === 'not_found';
+  if (record && isNotThere && ledger.isRefusedBeside(record, batchId)) resender.ask(batchId);
+}
+
+function recordOf({ records }: Mapping, { collection, id, increment }: Mutation): RecordName | undefined {
+  const found = increment === undefined ? records.find((one) => one.collection === collection) : undefined;
+  return found && { collection, id, act: found.name };
 }
 
 /** Returns whether the act is from before the agent, and the centre has it from an installation before this one. */
@@ -76,7 +132,9 @@ function isThere(ledger: Ledger, { mutations }: QueuedBatch, { verdict }: Settle
   });
 }
 
-function outcomeOf({ op }: Mutation, result: MutationResult | undefined): 'applied' | 'there' | 'refused' {
+type Outcome = 'applied' | 'there' | 'refused';
+
+function outcomeOf({ op }: Mutation, result: MutationResult | undefined): Outcome {
   if (result?.status === 'applied' || result?.status === 'merged') return 'applied';
   // A record to be created was there already: that is as good. Anything else is tried again next time.
   return result?.code === 'stale_version' && op === 'put' ? 'there' : 'refused';

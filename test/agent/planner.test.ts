@@ -4,7 +4,7 @@ import type { CapturedRow } from '../../agent/ledger.ts';
 import type { Row } from '../../agent/literal.ts';
 import { parseLiterals, parseRow } from '../../agent/literal.ts';
 import { mapping } from '../../agent/mapping.ts';
-import type { Plan } from '../../agent/planner.ts';
+import type { Plan } from '../../agent/plan.ts';
 import { planUnits } from '../../agent/planner.ts';
 import { groupUnits } from '../../agent/units.ts';
 
@@ -27,7 +27,8 @@ describe('agent: from captured rows to batches', () => {
 
   it('an invoice made and deleted again is nothing', () => {
     const gone: CapturedRow = { ...head(1), op: 'D', old: head(1).new, new: undefined };
-    expect(plan([head(1), gone])).to.deep.equal({ batches: [], creates: [], refusals: [], anew: [] });
+    const nothing = { batches: [], creates: [], refusals: [], anew: [], settled: [] };
+    expect(plan([head(1), gone])).to.deep.equal(nothing);
   });
 
   it('interleaved invoices are two batches, in the order they began', () => {
@@ -68,6 +69,7 @@ function plan(rows: readonly CapturedRow[]): Plan {
     backfilling: false,
     adopting: false,
     findOpenAct: () => undefined,
+    refusedFields: () => undefined,
     readAct: () => [],
     isKnown: (collection, id) => known.has(`${collection}/${id}`),
     findData: () => undefined,
