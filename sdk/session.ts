@@ -209,9 +209,12 @@ function parseLogin(body: unknown): LoginAnswer {
   throw new ApiError({ status: 502, code: 'invalid_response', message });
 }
 
-/** The refresh token itself was refused; anything else may pass. */
+/** What the gateway says of a session that is over; `unauthenticated`: the browser has no cookie of it. */
+const ENDS: ReadonlySet<string> = new Set(['unauthenticated', 'invalid_token', 'token_expired', 'revoked']);
+
+/** Anything else may pass: an address that is not let in, a proxy's refusal, a gateway that is away. */
 function endsSession(error: unknown): boolean {
-  return error instanceof ApiError && [400, 401, 403].includes(error.status);
+  return error instanceof ApiError && error.status === 401 && ENDS.has(error.code);
 }
 
 function notLoggedIn(): ApiError {

@@ -123,6 +123,22 @@ describe('sdk sessions', () => {
     expect(await createSession({ baseUrl, storage, now }).restore()).to.equal(undefined);
   });
 
+  for (const [status, code] of [
+    [400, 'invalid_request'],
+    [403, 'address_refused'],
+    [403, 'origin_refused'],
+    [403, 'forbidden'],
+    [401, 'http_401'],
+    [429, 'rate_limited'],
+    [503, 'unavailable'],
+  ] as const)
+    it(`a session is kept when its refresh is answered ${status} ${code}: that may pass`, async () => {
+      const storage = storageOf({ refreshToken: 'kept' });
+      answer = () => problem(status, code);
+      expect(await failureOf(createSession({ baseUrl, storage, now }).restore())).to.include({ code });
+      expect(storage.stored?.refreshToken).to.equal('kept');
+    });
+
   it('restore does not forget the session because the gateway is away', async () => {
     const storage = storageOf({ refreshToken: 'kept' });
     const session = createSession({ baseUrl: 'http://127.0.0.1:9', storage, now });
