@@ -36,6 +36,7 @@ export const OneTimeCodeEntity = new EntitySchema<OneTimeCodeRow>({
   indices: [
     { name: 'one_time_codes_email_idx', columns: ['tenant_id', 'email_key', 'purpose'] },
     { name: 'one_time_codes_user_idx', columns: ['tenant_id', 'user_id'] },
+    { name: 'one_time_codes_expires_at_idx', columns: ['expires_at'] },
   ],
   foreignKeys: [
     {

@@ -28,7 +28,10 @@ export const RefreshTokenEntity = new EntitySchema<RefreshTokenRow>({
     used_at: { type: 'timestamptz', nullable: true },
     successor: { type: 'bytea', nullable: true },
   },
-  indices: [{ name: 'refresh_tokens_session_idx', columns: ['tenant_id', 'session_id'] }],
+  indices: [
+    { name: 'refresh_tokens_session_idx', columns: ['tenant_id', 'session_id'] },
+    { name: 'refresh_tokens_expires_at_idx', columns: ['expires_at'] },
+  ],
   foreignKeys: [
     {
       name: 'refresh_tokens_session_fkey',

@@ -60,6 +60,7 @@ export const SessionEntity = new EntitySchema<SessionRow>({
     { name: 'sessions_principal_idx', columns: ['tenant_id', 'principal_kind', 'principal_id'] },
     { name: 'sessions_revoked_at_idx', columns: ['revoked_at'], where: 'revoked_at IS NOT NULL' },
     { name: 'sessions_last_used_at_idx', columns: ['last_used_at'] },
+    { name: 'sessions_expires_at_idx', columns: ['expires_at'] },
   ],
   foreignKeys: [
     {

@@ -42,6 +42,7 @@ export function startMaintenance(deps: {
     await db.sql('DELETE FROM mfa_tokens WHERE expires_at < $1', [dayAgo]);
     await db.sql('DELETE FROM passkey_challenges WHERE expires_at < $1', [dayAgo]);
     await db.sql('DELETE FROM api_key_secrets WHERE expires_at < $1', [dayAgo]);
+    await db.sql('DELETE FROM client_secrets WHERE expires_at < $1', [dayAgo]);
     // without a session nothing is left that could prove to be the device
     await db.sql(FORGET_DEVICES, [dayAgo]);
     await db.sql('DELETE FROM users WHERE verified_at IS NULL AND created_at < $1', [
