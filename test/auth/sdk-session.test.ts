@@ -34,7 +34,7 @@ describe('a stored session and the gateway', () => {
 
   it('is kept where an address rule keeps this network out, and goes on in another', async () => {
     const rules = '/api/v1/admin/ip-rules';
-    const json = { cidr: '127.0.0.0/8', action: 'deny' };
+    const json = { cidr: '127.0.0.0/8', action: 'deny', force: true };
     const { body } = await call(gateway, rules, { json, key: ADMIN_KEY });
     expect(await codeOf(open())).to.equal('address_refused');
     const { id } = body['rule'] as { id: string };
