@@ -4,6 +4,7 @@ import cors from '@koa/cors';
 import type Router from '@koa/router';
 import Koa from 'koa';
 import helmet from 'koa-helmet';
+import { AppError } from '../protocol/errors.ts';
 import type { Identity } from './auth/identity.ts';
 import { servesIdentity } from './config.ts';
 import type { Config } from './config.ts';
@@ -84,6 +85,11 @@ export function createHttp(deps: HttpDeps): {
       jsonLimit: '1mb',
       formLimit: '64kb',
       parsedMethods: WITH_BODY,
+      onError: (error) => {
+        throw isUnpackable(error)
+          ? new AppError('invalid_request', { message: UNPACKABLE, cause: error })
+          : error;
+      },
     }),
   );
   const limits = createRateLimits(deps.config, deps.identity.core.limits);
@@ -93,6 +99,13 @@ export function createHttp(deps: HttpDeps): {
   }
   const callback = app.callback();
   return { handle: (request, response) => void callback(request, response), routers };
+}
+
+const UNPACKABLE = 'The body is not packed as its Content-Encoding says.';
+
+/** What zlib throws at a body that is garbage, or cut off. */
+function isUnpackable(error: unknown): boolean {
+  return String((error as { code?: unknown }).code).startsWith('Z_');
 }
 
 /** What a client goes by beside the body; a page of another origin sees no other header. */

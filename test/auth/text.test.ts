@@ -62,3 +62,19 @@ describe('text that cannot be stored', () => {
     expect(code).to.equal('invalid_request');
   });
 });
+  it('[S51] a body that is not packed as it says is the caller’s fault, on every route', async () => {
+    const send = async (path: string, type: string, encoding: string): Promise<unknown[]> => {
+      const headers = { 'content-type': type, 'content-encoding': encoding };
+      const { status, body } = await call(gateway, path, { form: 'garbage', headers });
+      return [status, body['error'] ?? body['code']];
+    };
+    const outcomes = [];
+    for (const encoding of ['gzip', 'deflate'])
+      outcomes.push(
+        await send('/api/login', 'application/json', encoding),
+        await send('/oauth/token', 'application/x-www-form-urlencoded', encoding),
+      );
+    expect(outcomes).to.deep.equal(Array(4).fill([400, 'invalid_request']));
+    expect(gateway.logged()).not.to.include('request failed');
+  });
+
