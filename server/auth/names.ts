@@ -26,12 +26,18 @@ export function loginBy(tenantId: number, name: string): string {
 
 const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{1,63}$/u;
 
+/** Letters and marks among them that nobody sees: with them one name would look like another, or like nothing (S33). */
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
+
 /** Letters, digits, `.`, `_`, `-`; 2 to 64 characters; never like an e-mail address. Kept in NFKC. */
 export const username = z
   .string()
   .max(256)
   .transform((name) => name.normalize('NFKC'))
-  .refine((name) => USERNAME.test(name), 'use 2 to 64 letters, digits, ".", "_" or "-"');
+  .refine(
+    (name) => USERNAME.test(name) && !INVISIBLE.test(name),
+    'use 2 to 64 letters, digits, ".", "_" or "-"',
+  );
 
 export const email = z.email('write an e-mail address').max(254);
 

@@ -35,6 +35,30 @@ describe('text that cannot be stored', () => {
     });
   }
 
+  it('[S33] usernames with letters or marks that nobody sees are refused', async () => {
+    const unseen = [
+      'a\u034fna',
+      'ana\ufe0f',
+      'ana\u{e0101}',
+      'ana\u1160',
+      'ana\u3164',
+      '\u115f\u1160',
+      'ana\u17b4',
+      'ana\u180b',
+    ];
+    const answers = [];
+    for (const username of unseen)
+      answers.push(await post('/api/signup', { username, email: 'unseen@example.com', password: PASSWORD }));
+    expect(answers.map(({ body }) => body['code'])).to.deep.equal(unseen.map(() => 'invalid_request'));
+    // marks that are seen belong to names
+    const seen = await post('/api/signup', {
+      username: 'Zoë-ნინო',
+      email: 'seen@example.com',
+      password: PASSWORD,
+    });
+    expect(seen.status).to.equal(201);
+  });
+
   it('is refused as invalid_request in the filters of the audit log', async () => {
     const answers = await Promise.all(
       ['principal=%00', 'action=a%00'].map((query) =>
