@@ -68,3 +68,12 @@ export const scope = z
 export const altcha = z.string().max(4_096).optional();
 
 export const addressBlock = z.string().refine(isAddressBlock, 'an IP address or a CIDR block');
+
+const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** A moment, in ISO 8601 with an offset: of the years that every part of the gateway can tell. */
+export const moment = z.iso
+  .datetime({ offset: true })
+  .transform((written) => new Date(written))
+  .refine((at) => at.getTime() >= EARLIEST && at.getTime() <= LATEST, 'a moment of the years 1 to 9999');

@@ -31,9 +31,13 @@ export function feedWindow({ JWT_EXPIRES_IN }: Pick<Config, 'JWT_EXPIRES_IN'>): 
  * A revocation is news to who has not seen its transaction. Neither the time of the revocation nor the number of its transaction would
  * do for a cursor: one that began earlier may be committed later, and would be skipped.
  */
+const snapshot = z
+  .string()
+  .max(20_000)
+  .regex(/^\d+:\d+:[\d,]*$/);
 const place = z.strictObject({
-  seen: z.string().max(20_000).nullable(),
-  next: z.string().max(20_000).optional(),
+  seen: snapshot.nullable(),
+  next: snapshot.optional(),
   after: z.uuid().optional(),
 });
 type Place = z.output<typeof place>;

@@ -7,7 +7,7 @@ import type { KeyView, NewKey } from '../auth/api-keys.ts';
 import type { IdentityCore } from '../auth/core.ts';
 import type { Identity } from '../auth/identity.ts';
 import { changeOwner, createOwner, listOwners, OWNER_TYPES } from '../auth/key-owners.ts';
-import { grant, scope, text } from '../auth/names.ts';
+import { grant, moment, scope, text } from '../auth/names.ts';
 import { rotateSigningKey } from '../auth/signing-keys.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { requireFreshOfPeople } from '../middleware/fresh.ts';
@@ -34,10 +34,7 @@ const permissions = z
   .transform((names) => [...new Set(names)]);
 const partitions = z.array(grant).max(1_000);
 const rateLimit = z.int().positive().max(1_000_000).nullable();
-const expiresAt = z.iso
-  .datetime({ offset: true })
-  .transform((moment) => new Date(moment))
-  .nullable();
+const expiresAt = moment.nullable();
 
 const creation = z.strictObject({
   clientId: z.uuid(),

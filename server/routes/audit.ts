@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { verifyAudit } from '../audit-seals.ts';
 import type { AuditProof } from '../audit-seals.ts';
 import type { Identity } from '../auth/identity.ts';
-import { text } from '../auth/names.ts';
+import { moment, text } from '../auth/names.ts';
 import type { Sql } from '../db.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { withQuery } from '../middleware/input.ts';
@@ -12,8 +12,8 @@ import type { RateLimits } from '../middleware/rate-limit.ts';
 const filter = z.object({
   action: text.max(100).optional(),
   principal: text.max(100).optional(),
-  from: z.iso.datetime({ offset: true }).optional(),
-  to: z.iso.datetime({ offset: true }).optional(),
+  from: moment.optional(),
+  to: moment.optional(),
   success: z.stringbool().optional(),
   after: z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).optional(),
   limit: z.coerce.number().int().min(1).max(500).default(100),

@@ -3,12 +3,16 @@ import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import type { Identity } from '../auth/identity.ts';
 import { BUCKET_MS, MOST_BUCKETS, countLogins } from '../auth/login-stats.ts';
+import { moment } from '../auth/names.ts';
 import { principalOf, requireAuth } from '../middleware/authenticate.ts';
 import { withQuery } from '../middleware/input.ts';
 import type { RateLimits } from '../middleware/rate-limit.ts';
 
-const time = z.iso.datetime({ offset: true }).optional();
-const query = z.object({ from: time, to: time, bucket: z.enum(['hour', 'day']).default('hour') });
+const query = z.object({
+  from: moment.optional(),
+  to: moment.optional(),
+  bucket: z.enum(['hour', 'day']).default('hour'),
+});
 
 const DAY_MS = BUCKET_MS.day;
 const USUAL_MS = { hour: DAY_MS, day: 30 * DAY_MS };
@@ -21,8 +25,8 @@ export function loginStatsRoutes(deps: { identity: Identity; limits: RateLimits 
     '/auth/stats',
     requireAuth(deps, { scope: 'audit:read' }),
     withQuery(query, async (ctx, { bucket, ...asked }) => {
-      const to = asked.to === undefined ? new Date(core.clock()) : new Date(asked.to);
-      const from = new Date(asked.from ?? to.getTime() - USUAL_MS[bucket]);
+      const to = asked.to ?? new Date(core.clock());
+      const from = asked.from ?? new Date(to.getTime() - USUAL_MS[bucket]);
       const span = (to.getTime() - from.getTime()) / BUCKET_MS[bucket];
       if (span <= 0 || span > MOST_BUCKETS - 1) throw badRange(bucket);
       ctx.set('Cache-Control', 'no-store');

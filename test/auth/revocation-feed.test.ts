@@ -138,6 +138,7 @@ describe('the feed of ended sessions', () => {
       '%00',
       Buffer.from('{"seen":"1:0:"}').toString('base64url'),
       encode({ seen: "1' OR 1" }),
+      encode({ seen: null, next: '10:20:\0' }),
     ];
     const answers = await Promise.all(cursors.map((cursor) => ask(`?since=${cursor}`)));
     expect(answers.map(({ status, body }) => [status, body['code']])).to.deep.equal(

@@ -68,6 +68,16 @@ describe('text that cannot be stored', () => {
     expect(answers.map(({ body }) => body['code'])).to.deep.equal(['invalid_request', 'invalid_request']);
   });
 
+  it('[S51] and moments that no database can tell are refused as well, where they bound a list', async () => {
+    const answers = [];
+    for (const path of ['/audit/logs', '/auth/stats'])
+      for (const moment of ['from=0000-01-01T00:00:00Z', 'to=9999-12-31T23:59:59-23:59', 'to=-1', 'from=x'])
+        answers.push(await call(gateway, `${path}?${moment}`, { key: ADMIN_KEY }));
+    expect(answers.map(({ body }) => body['code'])).to.deep.equal(answers.map(() => 'invalid_request'));
+    const far = 'from=2030-01-01T00:00:00%2B23:59';
+    expect((await call(gateway, `/audit/logs?${far}`, { key: ADMIN_KEY })).status).to.equal(200);
+  });
+
   it('is refused in the OAuth form in a client id, in the body or the header', async () => {
     const grant = 'grant_type=client_credentials';
     const basic = `Basic ${Buffer.from('slc_1_%00:secret').toString('base64')}`;
@@ -80,12 +90,6 @@ describe('text that cannot be stored', () => {
     expect(outcomes).to.deep.equal(answers.map(() => [400, 'invalid_request']));
   });
 
-  it('is refused in a login that comes by a socket', async () => {
-    const attempt = gateway.identity.logIn({ name: 'a\0b', password: PASSWORD }, { ip: '192.0.2.7' });
-    const code = await attempt.catch((error: unknown) => (error as { code: string }).code);
-    expect(code).to.equal('invalid_request');
-  });
-});
   it('[S51] a body that is not packed as it says is the caller’s fault, on every route', async () => {
     const send = async (path: string, type: string, encoding: string): Promise<unknown[]> => {
       const headers = { 'content-type': type, 'content-encoding': encoding };
@@ -102,3 +106,9 @@ describe('text that cannot be stored', () => {
     expect(gateway.logged()).not.to.include('request failed');
   });
 
+  it('is refused in a login that comes by a socket', async () => {
+    const attempt = gateway.identity.logIn({ name: 'a\0b', password: PASSWORD }, { ip: '192.0.2.7' });
+    const code = await attempt.catch((error: unknown) => (error as { code: string }).code);
+    expect(code).to.equal('invalid_request');
+  });
+});
