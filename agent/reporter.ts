@@ -32,6 +32,8 @@ const PUSH_FAILING = 'push_failing';
 const HEARTBEAT_MS = 5_000;
 /** A fault that stays is not logged again before this. */
 const REPEAT_MS = 60_000;
+/** What takes longer is told when it is done. */
+const BACKLOG_MS = 30_000;
 
 export function createReporter(deps: ReporterDeps): Reporter {
   return new FileReporter(deps);
@@ -49,7 +51,8 @@ class FileReporter implements Reporter {
   #lastError: string | null = null;
   #written = '';
   #writtenAt = 0;
-  #isIdle = false;
+  /** Since when something is left to do; 0: since it was not connected, or older rows were queued. */
+  #busySince = 0;
 
   constructor(deps: ReporterDeps) {
     this.#deps = deps;
@@ -187,9 +190,14 @@ class FileReporter implements Reporter {
   }
 
   #tellIdle({ connected, captured, queue, backfill, version, head }: AgentStatus): void {
+    const at = this.#deps.now().getTime();
+    if (!connected || backfill !== null) this.#busySince = 0;
     const isIdle = connected && captured === 0 && queue === 0 && backfill === null && version === head;
-    if (isIdle && !this.#isIdle) this.#deps.log.info('idle', { version, ...this.#counts });
-    this.#isIdle = isIdle;
+    // a sale makes it busy for a moment: that is no news
+    if (isIdle && at - this.#busySince >= BACKLOG_MS)
+      this.#deps.log.info('idle', { version, ...this.#counts });
+    if (isIdle) this.#busySince = Infinity;
+    else this.#busySince = Math.min(this.#busySince, at);
   }
 }
 

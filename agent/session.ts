@@ -141,11 +141,15 @@ async function openStore(
   return store;
 }
 
+/** A client that is let in again is not to wait for what was advised before, with nobody at the branch. */
+const LONGEST_WAIT_MS = 60_000;
+
 function createClient({ config, tokens, engine }: SessionDeps, store: FileStore): SyncClient {
+  const capMs = config.reconnectCapMs;
   const collections = [...new Set(config.mapping.down.map((one) => one.collection))];
   return createSyncClient({
-    backoff: { capMs: config.reconnectCapMs },
     ...engine,
+    backoff: { capMs, longestMs: Math.max(LONGEST_WAIT_MS, capMs), ...engine?.backoff },
     url: config.gateway,
     tokens,
     store,

@@ -33,6 +33,8 @@ export interface BackoffOptions {
   capMs?: number;
   /** A connection that held this long counts as good again. Left out: 10,000 ms. */
   stableMs?: number;
+  /** Longest pause in ms, also where the gateway advised a longer one. Left out: as long as it advised. */
+  longestMs?: number;
 }
 
 /** A socket, reduced to what the engine needs; `connect` in the options replaces it in tests. */
