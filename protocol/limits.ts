@@ -8,6 +8,8 @@ export const LIMITS = {
   batchBytes: 1024 * 1024,
   /** Canonical JSON of one record's data, in UTF-8 bytes. */
   recordBytes: 256 * 1024,
+  /** Fields of one record, not counting what is inside of them. */
+  recordFields: 2_000,
   /** Nesting of objects and arrays in a message. */
   depth: 32,
   /** Characters of a record id. */

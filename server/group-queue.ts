@@ -23,10 +23,15 @@ export class GroupQueue<Item, Result> {
   #queue: Waiting<Item, Result>[] = [];
   #bytes = 0;
   #running = 0;
+  /** How many the next group takes. */
+  #most = GROUP_ITEMS;
   #draining = false;
   #idle: (() => void)[] = [];
 
-  /** `run` settles every item of a group: its result, or an Error. */
+  /**
+   * `run` settles the items of a group in their order, each with its result or an Error: all of them, or the first ones
+   * and at least one. The others go first in the next group.
+   */
   constructor(run: (items: Item[]) => Promise<(Result | Error)[]>) {
     this.#run = run;
   }
@@ -72,21 +77,30 @@ export class GroupQueue<Item, Result> {
   async #settle(group: Waiting<Item, Result>[]): Promise<void> {
     try {
       const results = await this.#run(group.map(({ item }) => item));
-      group.forEach(({ resolve, reject }, i) => {
-        const result = results[i];
+      if (results.length === 0) throw new Error('a group settled nothing');
+      for (const [i, result] of results.entries()) {
+        const { resolve, reject } = group[i] as Waiting<Item, Result>;
         if (result instanceof Error) reject(result);
-        else resolve(result as Result);
-      });
+        else resolve(result);
+      }
+      this.#putBack(group.slice(results.length), results.length);
     } catch (error) {
       for (const { reject } of group) reject(error as Error);
     }
+  }
+
+  /** What is prepared for a group that ends early is in vain: the next one takes little more than this one managed. */
+  #putBack(left: Waiting<Item, Result>[], settled: number): void {
+    this.#most = Math.min(GROUP_ITEMS, 2 * (left.length > 0 ? settled : this.#most));
+    this.#queue.unshift(...left);
+    for (const { bytes } of left) this.#bytes += bytes;
   }
 
   #takeGroup(): Waiting<Item, Result>[] {
     let bytes = 0;
     let count = 0;
     for (const waiting of this.#queue) {
-      if (count > 0 && (count >= GROUP_ITEMS || bytes + waiting.bytes > GROUP_BYTES)) break;
+      if (count > 0 && (count >= this.#most || bytes + waiting.bytes > GROUP_BYTES)) break;
       bytes += waiting.bytes;
       count += 1;
     }

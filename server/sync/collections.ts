@@ -10,6 +10,8 @@ import type { RecordData } from '../../protocol/sync.ts';
 export interface Collection extends CollectionDefinition {
   /** Says what does not fit the schema, or nothing. */
   findFault(data: RecordData): InputFault | undefined;
+  /** Fields that every record has. */
+  required: readonly string[];
 }
 
 export type Collections = ReadonlyMap<string, Collection>;
@@ -20,7 +22,9 @@ export function createCollections(): Collections {
   return new Map(
     COLLECTIONS.map((definition) => {
       const validate = ajv.compile(definition.schema);
-      return [definition.name, { ...definition, findFault: (data: RecordData) => faultOf(validate, data) }];
+      const required = (definition.schema.required ?? []) as string[];
+      const findFault = (data: RecordData): InputFault | undefined => faultOf(validate, data);
+      return [definition.name, { ...definition, findFault, required }];
     }),
   );
 }

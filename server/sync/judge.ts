@@ -16,6 +16,8 @@ export interface Evidence {
   records: WorkingSet;
   /** Results of batchIds of this group that were judged before, as far as they have been looked up. */
   stored: ReadonlyMap<string, StoredResult>;
+  /** Rows are not locked: what is remembered of them may be wrong. */
+  guessed?: boolean;
   /** Verdicts that are set already. */
   override?: ((submission: Submission) => MutationResult[]) | undefined;
 }
@@ -23,8 +25,20 @@ export interface Evidence {
 /** The answer to a batch; a function where the tenant's position before the group is still needed for it. */
 export type Answer = PushVerdict | AppError | ((base: number) => PushVerdict);
 
+/**
+ * What is written is held against the truth by the write; a refusal writes nothing that could be. So nobody is refused on
+ * what this node remembers: the group is run again, on locked rows.
+ */
+export class StaleGuess extends Error {}
+
+/** A group ends with the batch that takes it over this, in bytes of records: other tenants want their turn (P6). */
+const GROUP_WORK = 1024 * 1024;
+
 export interface Judgement {
-  /** As long as what was judged: it stops before a batch that conflicts with a version of the group's own. */
+  /**
+   * As long as what was judged: it stops before a batch that conflicts with a version of the group's own, and when enough
+   * has been done for one group.
+   */
   answers: Answer[];
   decided: DecidedBatch[];
   advances: Advance[];
@@ -36,34 +50,62 @@ interface Seen {
   answer: Answer;
 }
 
-/** Judges the batches of a group in their order; each sees what the ones before it did. Pure but for `records`. */
+/** How far a group has been judged. */
+interface Progress {
+  judgement: Judgement;
+  positions: Map<string, ClientPosition>;
+  advances: Map<string, Advance>;
+  seen: Map<string, Seen>;
+  /** What it has cost, in bytes of records. */
+  work: number;
+}
+
+/**
+ * Judges the batches of a group in their order; each sees what the ones before it did. Pure but for `records`. Throws
+ * StaleGuess.
+ */
 export function judgeGroup(evidence: Evidence, group: readonly Submission[]): Judgement {
   const positions = new Map<string, ClientPosition>();
   for (const [key, position] of evidence.positions) positions.set(key, { ...position });
   const judgement: Judgement = { answers: [], decided: [], advances: [] };
-  const advances = new Map<string, Advance>();
-  const seen = new Map<string, Seen>();
+  const progress: Progress = { judgement, positions, advances: new Map(), seen: new Map(), work: 0 };
   for (const submission of group) {
-    const place = placeOf(submission, positions);
-    const repeated = place instanceof AppError ? undefined : findAnswer(evidence, submission, seen);
-    if (place instanceof AppError) judgement.answers.push(place);
-    else if (repeated || place === 'used') {
-      judgement.answers.push(repeated ?? new AppError('seq_reuse'));
-      // the same batch under a new number, salvaged by an installation that lost count: the number is used up (PU4)
-      if (place === 'next' && repeated && !(repeated instanceof AppError))
-        advance(submission, positions, advances);
-    } else {
-      const judged = judgeBatch(evidence, submission);
-      if (!judged) break;
-      judgement.answers.push(judged.answer);
-      judgement.decided.push(judged.decided);
-      const { hash, clientId } = submission;
-      seen.set(submission.push.batchId, { hash, clientId, answer: judged.answer });
-      advance(submission, positions, advances);
-    }
+    if (!judgeNext(evidence, submission, progress)) break;
+    if (evidence.guessed && isRefusal(judgement)) throw new StaleGuess();
+    if (progress.work > GROUP_WORK) break;
   }
-  judgement.advances.push(...advances.values());
+  judgement.advances.push(...progress.advances.values());
   return judgement;
+}
+
+/** False where the batch has to wait for the next group. */
+function judgeNext(evidence: Evidence, submission: Submission, progress: Progress): boolean {
+  const { judgement, positions, advances, seen } = progress;
+  const place = placeOf(submission, positions);
+  const repeated = place instanceof AppError ? undefined : findAnswer(evidence, submission, seen);
+  if (place instanceof AppError) judgement.answers.push(place);
+  else if (repeated || place === 'used') {
+    judgement.answers.push(repeated ?? new AppError('seq_reuse'));
+    // the same batch under a new number, salvaged by an installation that lost count: the number is used up (PU4)
+    if (place === 'next' && repeated && !(repeated instanceof AppError))
+      advance(submission, positions, advances);
+  } else {
+    const judged = judgeBatch(evidence, submission);
+    if (!judged) return false;
+    judgement.answers.push(judged.answer);
+    judgement.decided.push(judged.decided);
+    progress.work += judged.work;
+    const { hash, clientId } = submission;
+    seen.set(submission.push.batchId, { hash, clientId, answer: judged.answer });
+    advance(submission, positions, advances);
+  }
+  return true;
+}
+
+/** Whether the last batch was refused, or anything of it. */
+function isRefusal({ answers, decided }: Judgement): boolean {
+  if (answers.at(-1) instanceof AppError) return true;
+  return decided.at(-1)?.results.some(({ code }) => code !== undefined) ?? false;
 }
 
 /** Where a batch stands in its installation's sequence; a write (no sequence) is always next. */
@@ -134,18 +176,19 @@ function advance(
 function judgeBatch(
   evidence: Evidence,
   submission: Submission,
-): { answer: Answer; decided: DecidedBatch } | undefined {
+): { answer: Answer; decided: DecidedBatch; work: number } | undefined {
   const { push } = submission;
   const { records, override } = evidence;
   const context = { ...submission, collections: evidence.collections, records };
   const decision = override
-    ? { results: override(submission), deferred: false }
+    ? { results: override(submission), deferred: false, work: 0 }
     : decideBatch(context, push.mutations, push.atomic ?? true);
   if (decision.deferred) return undefined;
   const { changes, place } = override ? { changes: [], place: null } : records.accept();
   return {
     answer: (base) => toVerdict(push.seq, decision.results, place === null ? null : base + place),
     decided: { submission, results: decision.results, changes, place },
+    work: decision.work,
   };
 }
 

@@ -40,7 +40,7 @@ export class TooMuchAtOnce extends Error {}
 
 const RECORDS = (
   lock: string,
-): string => `SELECT found.collection, found.id, found.partition, found.version, found.base_version, found.field_versions,
+): string => `SELECT found.collection, found.id, found.partition, found.version, found.base_version, found.field_versions, found.bytes,
     CASE WHEN sum(found.bytes) OVER (ROWS UNBOUNDED PRECEDING) <= ${MOST_LOADED} THEN found.data END AS data
   FROM unnest($2::text[], $3::text[]) AS wanted(collection, id), LATERAL (
   SELECT collection, id, partition, version, base_version, field_versions, data, bytes FROM records r
@@ -106,6 +106,7 @@ interface LoadedRecord {
   version: number;
   base_version: number;
   field_versions: Record<string, number>;
+  bytes: number;
   /** null beyond `MOST_LOADED`. */
   data: Record<string, unknown> | null;
 }
@@ -125,9 +126,9 @@ export async function loadRecords(
     values: [tenantId, wanted.map((m) => m.collection), wanted.map((m) => m.id)],
   });
   return rows.map((row) => {
-    const { partition, version, base_version: baseVersion, field_versions: fieldVersions, data } = row;
+    const { partition, version, base_version: baseVersion, field_versions: fieldVersions, bytes, data } = row;
     if (data === null) throw new TooMuchAtOnce();
-    return [keyOf(row), { partition, version, baseVersion, fieldVersions, data }];
+    return [keyOf(row), { partition, version, baseVersion, fieldVersions, data, size: bytes }];
   });
 }
 

@@ -7,7 +7,7 @@ import type { Collections } from './collections.ts';
 import { writeGroup } from './commit.ts';
 import type { CommittedGroup } from './commit.ts';
 import { GroupQueue } from '../group-queue.ts';
-import { judgeGroup } from './judge.ts';
+import { judgeGroup, StaleGuess } from './judge.ts';
 import type { Judgement } from './judge.ts';
 import { clientKey, findStored, loadClients, loadRecords, lockCounters, TooMuchAtOnce } from './load.ts';
 import type { ClientPosition, Connection, StoredResult } from './load.ts';
@@ -116,6 +116,7 @@ const RETRIABLE = new Set(['40001', '40P01', '23505']);
 const ATTEMPTS = 8;
 const MAX_POSITIONS = 10_000;
 
+/** The results of the group, or of its first part: the rest comes with the next group. */
 async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdict | Error)[]> {
   let done: (PushVerdict | Error)[] | undefined;
   let stored: ReadonlyMap<string, StoredResult> = new Map();
@@ -134,8 +135,7 @@ async function runGroup(writer: Writer, group: Submission[]): Promise<(PushVerdi
         stored = await findStored(writer.deps.pool, writer.tenantId, group).catch(() => stored);
     }
   }
-  // a conflict with a version of the group's own is told in the next group, when that version has its number
-  return done.length < group.length ? [...done, ...(await runGroup(writer, group.slice(done.length)))] : done;
+  return done;
 }
 
 function unavailable(cause: unknown): AppError {
@@ -150,6 +150,7 @@ async function bisect(writer: Writer, group: Submission[], error: unknown): Prom
   if (group.length === 1) return [await refuseCulprit(writer, group[0] as Submission, error)];
   const middle = Math.ceil(group.length / 2);
   const first = await runGroup(writer, group.slice(0, middle));
+  if (first.length < middle) return first;
   return [...first, ...(await runGroup(writer, group.slice(middle)))];
 }
 
@@ -235,11 +236,10 @@ async function commitOn(
   const records = new WorkingSet(loaded, await lockCounters(connection, tenantId, numbered));
   const { collections } = deps;
   const judgement = judgeGroup(
-    { collections, positions, records, stored, override: attempt.override },
+    { collections, positions, records, stored, guessed: !attempt.locked, override: attempt.override },
     group,
   );
   const { decided: batches, advances } = judgement;
-  if (!attempt.locked && isRefusing(judgement)) throw new StaleGuess();
   if (batches.length === 0 && advances.length === 0) return { judgement, group: undefined };
   return { judgement, group: await writeGroup(connection, tenantId, { batches, advances, records }) };
 }
@@ -264,19 +264,6 @@ async function findRecords(
     else if (mutation.op !== 'put' || mutation.baseVersion !== undefined) unknown.push(mutation);
   }
   return unknown.length === 0 ? found : found.concat(await loadRecords(connection, tenantId, unknown, false));
-}
-
-/**
- * What is written is held against the truth by the write; a refusal writes nothing that could be. So nobody is refused on
- * what this node remembers: the group is run again, on locked rows.
- */
-class StaleGuess extends Error {}
-
-function isRefusing({ answers, decided }: Judgement): boolean {
-  return (
-    answers.some((answer) => answer instanceof AppError) ||
-    decided.some(({ results }) => results.some(({ code }) => code !== undefined))
-  );
 }
 
 /** Whether a batch is new by its place; a write has none, and is looked up by its batchId each time. */

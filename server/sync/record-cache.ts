@@ -66,10 +66,11 @@ function allotted(record: WorkingRecord, base: number): WorkingRecord {
   const fieldVersions: Record<string, number> = {};
   for (const field of Object.keys(record.fieldVersions))
     fieldVersions[field] = allot(record.fieldVersions[field] ?? 0);
-  const { partition, data } = record;
+  const { partition, data, size } = record;
   return {
     partition,
     data,
+    size,
     version: allot(record.version),
     baseVersion: allot(record.baseVersion),
     fieldVersions,

@@ -1,14 +1,6 @@
-import type { WorkingRecord } from './working-set.ts';
-
 interface Fault {
   path: string;
   message: string;
-}
-
-/** PostgreSQL's jsonb holds neither NUL nor half a surrogate pair; nor may a key reach an object's prototype. */
-export function findUnstorable(record: WorkingRecord): Fault | undefined {
-  record.json ??= JSON.stringify(record.data);
-  return looksUnstorable(record.json) ? findUnstorablePart(record.data) : undefined;
 }
 
 /** Whether a JSON text may hold what cannot be kept: seldom wrong, and quick, where a walk through the value is neither. */
@@ -16,7 +8,7 @@ export function looksUnstorable(json: string): boolean {
   return /\\u(0000|d[89a-f])/i.test(json) || json.includes('"__proto__":');
 }
 
-/** The first text or name in a value that cannot be kept. */
+/** The first text or name in a value that PostgreSQL's jsonb cannot keep, or that could reach an object's prototype. */
 export function findUnstorablePart(value: unknown): Fault | undefined {
   if (typeof value === 'string') return isStorable(value) ? undefined : UNSTORABLE;
   if (value === null || typeof value !== 'object') return undefined;

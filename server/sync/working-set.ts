@@ -18,8 +18,12 @@ export interface WorkingRecord {
   baseVersion: number;
   fieldVersions: Record<string, number>;
   data: RecordData;
+  /** Bytes of the JSON of `data`; near enough of one that the group did not make. */
+  size: number;
   /** JSON text of `data`, made when it was checked. */
   json?: string;
+  /** A patch's own copy: patches of the same batch are made in it. */
+  copy?: { fields: number };
 }
 
 interface Key {

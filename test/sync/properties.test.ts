@@ -73,10 +73,11 @@ function allotted(record: WorkingRecord, allot: (version: number) => number): Wo
   const fieldVersions = Object.fromEntries(
     Object.entries(record.fieldVersions).map(([name, version]) => [name, allot(version)]),
   );
-  const { partition, data } = record;
+  const { partition, data, size } = record;
   return {
     partition,
     data,
+    size,
     version: allot(record.version),
     baseVersion: allot(record.baseVersion),
     fieldVersions,

@@ -2,7 +2,6 @@ import { expect } from 'chai';
 import { RecordCache } from '../../server/sync/record-cache.ts';
 import type { ChangeRow } from '../../server/sync/rows.ts';
 import { keyOf } from '../../server/sync/working-set.ts';
-import type { WorkingRecord } from '../../server/sync/working-set.ts';
 
 const MIB = 1024 * 1024;
 
@@ -10,7 +9,7 @@ const find = (cache: RecordCache, id: string) => cache.find(keyOf({ collection: 
 
 /** A row of the log as the cache looks at it. */
 function row(id: string, chars: number, fate: ChangeRow['fate'] = 'put'): ChangeRow {
-  const after: WorkingRecord = { partition: 'b1', version: 1, baseVersion: 1, fieldVersions: {}, data: {} };
+  const after = { partition: 'b1', version: 1, baseVersion: 1, fieldVersions: {}, data: {}, size: 2 };
   const change = { collection: 'stoku', id, before: null, after: fate === 'gone' ? null : after };
   const origin = { ord: 1, idx: 0, mark: 1, submission: {} as ChangeRow['submission'], expected: null };
   return { ...origin, change, fate, json: 'x'.repeat(chars) };

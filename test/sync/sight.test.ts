@@ -17,6 +17,7 @@ const recordIn = (partition: string): WorkingRecord => ({
   baseVersion: 1,
   fieldVersions: { name: 2 },
   data: { name: 'x', sku: 'x', value: 1, quantity: 1, number: '1', status: 'draft' },
+  size: 80,
 });
 
 /** `mine` and `shown` may be read; `hidden` is where the principal has no right at all. */
