@@ -99,10 +99,12 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** The faults of a form, by field. */
+/** The faults of a form, by field: what is wrong with a part of a list is wrong with the list. */
 export function faultsByField(error: unknown): Record<string, string> {
   if (!(error instanceof ApiError)) return {};
-  return Object.fromEntries(error.errors.map(({ path, message }) => [path.replace(/^\//, ''), message]));
+  return Object.fromEntries(
+    error.errors.map(({ path, message }) => [path.split(/[/.]/).find((part) => part !== '') ?? '', message]),
+  );
 }
 
 function retryAfterOf(error: unknown): number | undefined {

@@ -2,8 +2,10 @@ import { useCallback, useMemo, useState, type SyntheticEvent } from 'react';
 import { Button, NativeSelect, TextInput } from '@mantine/core';
 import { faultsByField, formatDay } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
+import { useAdministration } from '../hooks/use-administration.ts';
 import { useLoaded } from '../hooks/use-loaded.ts';
 import { useAsk } from '../hooks/use-step-up.tsx';
+import { branchesOf } from '../model/administration.ts';
 import { createInvitations, type Invitation } from '../model/invitations.ts';
 import { Awaited } from './awaited.tsx';
 import { Card } from './card.tsx';
@@ -13,17 +15,28 @@ import { Fault } from './fault.tsx';
 export function Invitations() {
   const ask = useAsk();
   const invitations = useMemo(() => createInvitations(ask), [ask]);
+  const administration = useAdministration();
+  const [told, setTold] = useState('');
   const load = useCallback(async () => {
-    const [roles, list] = await Promise.all([invitations.roles(), invitations.list()]);
-    return { roles, open: list.filter(({ state }) => state === 'open') };
-  }, [invitations]);
+    const [roles, list, clients] = await Promise.all([
+      invitations.roles(),
+      invitations.list(),
+      administration.clients(),
+    ]);
+    return { roles, branches: branchesOf(clients), open: list.filter(({ state }) => state === 'open') };
+  }, [invitations, administration]);
   const loaded = useLoaded(load);
   return (
     <Card title="Invite somebody">
       <Awaited of={loaded}>
-        {({ roles, open }) => (
+        {({ roles, branches, open }) => (
           <>
-            <InviteForm roles={roles} onInvite={invitations.invite} onInvited={loaded.reload} />
+            <InviteForm
+              {...{ roles, branches, told }}
+              onTold={setTold}
+              onInvite={invitations.invite}
+              onInvited={loaded.reload}
+            />
             {open.length === 0 ? null : (
               <ul className="entries" aria-label="Open invitations">
                 {open.map((invitation) => (
@@ -31,7 +44,10 @@ export function Invitations() {
                     key={invitation.id}
                     invitation={invitation}
                     onWithdraw={invitations.withdraw}
-                    onWithdrawn={loaded.reload}
+                    onWithdrawn={async () => {
+                      setTold('');
+                      await loaded.reload();
+                    }}
                   />
                 ))}
               </ul>
@@ -45,25 +61,28 @@ export function Invitations() {
 
 interface InviteFormProps {
   roles: readonly string[];
+  branches: readonly string[];
+  /** What came of the last invitation. */
+  told: string;
+  onTold: (told: string) => void;
   onInvite: (given: { email: string; role: string; partitions: string[] }) => Promise<unknown>;
   onInvited: () => Promise<void>;
 }
 
-function InviteForm({ roles, onInvite, onInvited }: InviteFormProps) {
+function InviteForm({ roles, branches, told, onTold, onInvite, onInvited }: InviteFormProps) {
   const [form, setForm] = useState({ email: '', role: 'member', partitions: '*:read' });
-  const [told, setTold] = useState('');
   const { busy, error, run } = useAction();
   const faults = faultsByField(error);
 
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
-    setTold('');
+    onTold('');
     void run(async () => {
       const email = form.email.trim();
-      const partitions = form.partitions.split(/[\s,]+/).filter((one) => one !== '');
+      const partitions = grantsIn(form.partitions);
       await onInvite({ email, role: form.role, partitions });
       setForm((old) => ({ ...old, email: '' }));
-      setTold(`A link is on its way to ${email}.`);
+      onTold(`A link is on its way to ${email}.`);
       await onInvited();
     });
   }
@@ -76,19 +95,15 @@ function InviteForm({ roles, onInvite, onInvited }: InviteFormProps) {
     },
   });
 
+  const choose = (branch: string): void =>
+    setForm((old) => ({ ...old, partitions: withGrant(old.partitions, `${branch}:read`) }));
+
   return (
     <form className="stack" onSubmit={submit}>
       {Object.keys(faults).length > 0 ? null : <Fault error={error} />}
       <TextInput label="E-mail" type="email" autoComplete="off" required {...bind('email')} />
       <NativeSelect label="Role" data={[...roles]} {...bind('role')} />
-      <TextInput
-        label="May see"
-        description="*:read is every branch, branch-12:read that one alone; *:write may change as well. Empty: none."
-        autoComplete="off"
-        autoCapitalize="none"
-        spellCheck={false}
-        {...bind('partitions')}
-      />
+      <MaySee branches={branches} {...bind('partitions')} onChoose={choose} />
       <div className="buttons">
         <Button type="submit" loading={busy}>
           Send the invitation
@@ -99,6 +114,56 @@ function InviteForm({ roles, onInvite, onInvited }: InviteFormProps) {
       </div>
     </form>
   );
+}
+
+interface MaySeeProps {
+  branches: readonly string[];
+  value: string;
+  error: string | undefined;
+  onChange: (event: { currentTarget: { value: string } }) => void;
+  onChoose: (branch: string) => void;
+}
+
+function MaySee({ branches, onChoose, ...field }: MaySeeProps) {
+  return (
+    <>
+      <TextInput
+        label="May see"
+        description="Branches, with commas between: branch-12:read may be seen, branch-12 changed too; *:read is every branch. Empty: none."
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+        {...field}
+      />
+      {branches.length === 0 ? null : (
+        <div className="buttons">
+          {branches.slice(0, MOST_OFFERED).map((branch) => (
+            <Button
+              key={branch}
+              size="compact-xs"
+              variant="default"
+              aria-label={`Let them see ${branch}`}
+              onClick={() => onChoose(branch)}
+            >
+              + {branch}
+            </Button>
+          ))}
+        </div>
+      )}
+    </>
+  );
+}
+
+const MOST_OFFERED = 12;
+
+/** Every branch makes a single one needless: choosing one is to choose instead. */
+function withGrant(typed: string, grant: string): string {
+  const kept = grantsIn(typed).filter((one) => one !== '*:read' && one !== grant);
+  return [...kept, grant].join(', ');
+}
+
+function grantsIn(typed: string): string[] {
+  return typed.split(/[\s,]+/).filter((one) => one !== '');
 }
 
 interface EntryProps {

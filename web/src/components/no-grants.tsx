@@ -20,3 +20,23 @@ export function NoGrants({ username }: { username: string }) {
     </Alert>
   );
 }
+
+/** To somebody whose role may not see records, whatever branch is granted. */
+export function RoleForbids({ username, role }: { username: string; role: string }) {
+  return (
+    <Alert title="Your role may not see records" color="yellow" className="steps" role="note">
+      <Text size="sm">
+        You are <span className="strong">{role}</span> here, and that role lacks the right{' '}
+        <code>sync:read</code>; a branch that is granted changes nothing. Ask the owner or an administrator
+        for another role, or to add the right to yours. On the gateway’s machine:
+      </Text>
+      <Command line={sluice(`admin users grant --username ${quote(username)} --role member`)} />
+      <Text size="sm">
+        What each role may do: <code>admin roles list</code>; <code>admin roles set</code> changes it.
+      </Text>
+      <Button size="compact-sm" variant="default" onClick={() => location.reload()}>
+        Check again
+      </Button>
+    </Alert>
+  );
+}

@@ -6,6 +6,11 @@ export interface Rights {
   administers: boolean;
   /** May see the records of at least one branch. */
   reads: boolean;
+  /** May not see records whatever is granted: the role forbids it. */
+  roleForbids: boolean;
+  /** May read the audit log and what is counted in it. */
+  audits: boolean;
+  role: string;
 }
 
 /** What this person may do; undefined while it is not known. Asked only when it matters. */
@@ -20,7 +25,7 @@ export function useRights(session: Session, ask: boolean): Rights | undefined {
         if (current) setRights(parseRights(answer));
       })
       .catch(() => {
-        if (current) setRights({ administers: false, reads: true });
+        if (current) setRights(UNKNOWN);
       });
     return () => {
       current = false;
@@ -31,14 +36,21 @@ export function useRights(session: Session, ask: boolean): Rights | undefined {
 
 /** An answer that does not say counts as the right to read: no note is better than a wrong one. */
 function parseRights(answer: unknown): Rights {
-  const { user, partitions } = fieldsOf(answer);
+  const { user, partitions, scopes } = fieldsOf(answer);
   const { role } = fieldsOf(user);
   const { read } = fieldsOf(partitions);
+  const may = (scope: string): boolean | undefined =>
+    Array.isArray(scopes) ? scopes.includes(scope) : undefined;
   return {
-    administers: role === 'owner' || role === 'admin',
+    administers: may('admin') ?? (role === 'owner' || role === 'admin'),
     reads: !Array.isArray(read) || read.length > 0,
+    roleForbids: may('sync:read') === false,
+    audits: may('audit:read') ?? false,
+    role: typeof role === 'string' ? role : '',
   };
 }
+
+const UNKNOWN: Rights = { administers: false, reads: true, roleForbids: false, audits: false, role: '' };
 
 function fieldsOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? { ...value } : {};

@@ -12,6 +12,13 @@ const Invitations = lazy(async () => ({
   default: (await import('../components/invitations.tsx')).Invitations,
 }));
 
+const PeopleAccounts = lazy(async () => ({
+  default: (await import('../components/accounts.tsx')).PeopleAccounts,
+}));
+const ClientAccounts = lazy(async () => ({
+  default: (await import('../components/accounts.tsx')).ClientAccounts,
+}));
+
 export function PeoplePage() {
   const { chat } = useEngine();
   const presence = usePresence(chat);
@@ -35,6 +42,8 @@ export function PeoplePage() {
       {rights?.administers === true ? (
         <div className="columns">
           <Suspense>
+            <PeopleAccounts />
+            <ClientAccounts />
             <Invitations />
           </Suspense>
           <section className="card steps" aria-label="Rights">

@@ -2,11 +2,11 @@ import type { ReactNode } from 'react';
 import { Progress } from '@mantine/core';
 import type { LinkState } from '../../../sdk/index.ts';
 import { FirstSteps } from '../components/first-steps.tsx';
-import { NoGrants } from '../components/no-grants.tsx';
+import { NoGrants, RoleForbids } from '../components/no-grants.tsx';
 import { formatNumber } from '../format.ts';
 import { useEngine, useLinkState, useSignal } from '../hooks/use-engine.tsx';
 import { usePresence } from '../hooks/use-presence.ts';
-import { useRights } from '../hooks/use-rights.ts';
+import { useRights, type Rights } from '../hooks/use-rights.ts';
 import { useSession } from '../hooks/use-session.tsx';
 
 const NO_ACCESS = new Set(['forbidden', 'forbidden_partition']);
@@ -20,7 +20,7 @@ export function RecordsFrame({ children }: { children: ReactNode }) {
   const noAccess = state.name === 'refused' && NO_ACCESS.has(state.code);
   const nothing = records.reading() === null && records.isEmpty();
   const rights = useRights(session, noAccess || (state.name === 'live' && nothing));
-  if (noAccess || (nothing && rights?.reads === false)) return <WithoutGrants />;
+  if (noAccess || (nothing && lacksRight(rights))) return <WithoutRight rights={rights} />;
   if (nothing && rights?.administers === true) return <WithoutRecords />;
   return (
     <>
@@ -30,9 +30,18 @@ export function RecordsFrame({ children }: { children: ReactNode }) {
   );
 }
 
-function WithoutGrants() {
+function lacksRight(rights: Rights | undefined): boolean {
+  return rights !== undefined && (rights.roleForbids || !rights.reads);
+}
+
+function WithoutRight({ rights }: { rights: Rights | undefined }) {
   const { phase } = useSession();
-  return <NoGrants username={phase.name === 'user' ? phase.user.username : ''} />;
+  const username = phase.name === 'user' ? phase.user.username : '';
+  return rights?.roleForbids === true ? (
+    <RoleForbids username={username} role={rights.role} />
+  ) : (
+    <NoGrants username={username} />
+  );
 }
 
 function WithoutRecords() {
