@@ -36,7 +36,7 @@ export function auditRoutes(deps: { identity: Identity; limits: RateLimits }): R
     }),
   );
   const verifying = new Map<number, Promise<AuditProof>>();
-  router.get('/audit/verify', requireAuth(deps, { scope: 'audit:read' }), async (ctx) => {
+  router.get('/audit/verify', requireAuth(deps, { scope: 'audit:read' }), deps.limits.strict, async (ctx) => {
     const { tenantId } = principalOf(ctx);
     // it reads the whole log: whoever asks meanwhile gets the same answer
     const proof = verifying.get(tenantId) ?? verifyAudit(deps.identity.core, tenantId);

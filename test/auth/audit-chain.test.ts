@@ -142,4 +142,18 @@ describe('audit chain', () => {
     expect((await call(gateway, '/audit/verify', { bearer: member.access })).status).to.equal(403);
     expect((await call(gateway, '/audit/verify')).status).to.equal(401);
   });
+
+  it('[S53] GET /audit/verify reads the whole log, so it is one of the strict operations: 3 in five minutes', async () => {
+    const own = await startGateway({ env: { STRICT_LIMIT: '3' } });
+    const { access } = await clientTokens(own, await createClient(own, { scopes: ['audit:read'] }));
+    const statuses = [];
+    for (let i = 0; i < 4; i += 1) {
+      const { status, headers } = await call(own, '/audit/verify', { bearer: access });
+      statuses.push([status, headers.has('retry-after')]);
+    }
+    const { status } = await call(own, '/audit/logs', { bearer: access });
+    await own.close();
+    const passed = [200, false];
+    expect([statuses, status]).to.deep.equal([[passed, passed, passed, [429, true]], 200]);
+  });
 });
