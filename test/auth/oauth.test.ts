@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { startMaintenance } from '../../server/auth/maintenance.ts';
 import { auditRows, call, clientTokens, createClient, createPerson, logIn, token } from './support/client.ts';
 import type { Answer, Client } from './support/client.ts';
 import { ADMIN_KEY, startGateway } from './support/gateway.ts';
@@ -175,24 +174,6 @@ describe('OAuth clients and tokens', () => {
       [200, 200],
       [401, 200],
     ]);
-  });
-
-  it('[S44] a secret that is over is cleaned away, and its client lists it no more', async () => {
-    const path = '/api/v1/admin/oauth-clients';
-    await call(gateway, `${path}/${client.id}/secrets`, { json: { overlapSeconds: 60 }, key: ADMIN_KEY });
-    const { db, box, config, log, keys, clock } = gateway.identity.core;
-    const maintenance = startMaintenance({ db, box, config, log, keys, clock });
-    const cleaned = async (): Promise<number | undefined> => {
-      await maintenance.cleanUp();
-      const { body } = await call(gateway, path, { key: ADMIN_KEY });
-      const clients = body['clients'] as { id: string; secrets: unknown[] }[];
-      return clients.find(({ id }) => id === client.id)?.secrets.length;
-    };
-    const during = await cleaned();
-    gateway.clock.advance(DAY + 61_000);
-    const after = await cleaned();
-    maintenance.close();
-    expect([during, after]).to.deep.equal([2, 1]);
   });
 
   it('[S44] a removed secret is dead at once', async () => {

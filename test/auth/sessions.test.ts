@@ -256,4 +256,24 @@ describe('sessions and refresh', () => {
       (await refresh(old.refresh)).status,
     ]).to.deep.equal([1, 200, 401]);
   });
+
+  it('[S44] a secret that is over is cleaned away, and its client lists it no more', async () => {
+    const path = '/api/v1/admin/oauth-clients';
+    const client = await createClient(gateway);
+    await call(gateway, `${path}/${client.id}/secrets`, { json: { overlapSeconds: 60 }, key: ADMIN_KEY });
+    const { startMaintenance } = await import('../../server/auth/maintenance.ts');
+    const { db, box, config, log, keys, clock } = gateway.identity.core;
+    const maintenance = startMaintenance({ db, box, config, log, keys, clock });
+    const cleaned = async (): Promise<number | undefined> => {
+      await maintenance.cleanUp();
+      const { body } = await call(gateway, path, { key: ADMIN_KEY });
+      const clients = body['clients'] as { id: string; secrets: unknown[] }[];
+      return clients.find(({ id }) => id === client.id)?.secrets.length;
+    };
+    const during = await cleaned();
+    gateway.clock.advance(DAY + 61_000);
+    const after = await cleaned();
+    maintenance.close();
+    expect([during, after]).to.deep.equal([2, 1]);
+  });
 });
