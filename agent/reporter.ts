@@ -140,7 +140,9 @@ class FileReporter implements Reporter {
     if (!session) return { ...base, ...(this.#kept ?? NOTHING), connected: false, state: this.#waiting };
     const { name: state } = session.client.state;
     const connected = state === 'live' || state === 'snapshot';
-    return { ...base, state, connected, ...(await this.#storeOf(session)) };
+    const known = await this.#storeOf(session);
+    session.client.report({ inbox: known.inbox.gateway + known.inbox.local });
+    return { ...base, state, connected, ...known };
   }
 
   #forgetMended({ resender, backfill }: Session): void {

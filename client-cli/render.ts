@@ -200,12 +200,13 @@ export function presenceTable(paper: Paper, presence: readonly Presence[]): stri
       one.status,
       one.queue === undefined ? '' : String(one.queue),
       one.lag === undefined ? '' : String(one.lag),
+      one.inbox === undefined ? '' : String(one.inbox),
       shortTime(one.since),
       one.text ?? '',
     ]);
   const paint = (cell: string, column: number): string =>
     column === 2 ? statusColour(paper.theme, cell) : cell;
-  return table(paper, ['name', 'kind', 'status', 'queue', 'lag', 'since', 'text'], rows, paint);
+  return table(paper, ['name', 'kind', 'status', 'queue', 'lag', 'refused', 'since', 'text'], rows, paint);
 }
 
 /** `Ana Kola (ana)`: anybody may want to be called anything, so the username stays beside it. */

@@ -13,9 +13,10 @@ export interface PresenceLeaseRow {
   text: string | null;
   /** Since when it has this status. */
   since: Date;
-  /** Agents: batches waiting in the outbox, and versions behind the head. */
+  /** Agents: batches waiting in the outbox, versions behind the head, and what was refused and waits for somebody. */
   queue: number | null;
   lag: number | null;
+  inbox: number | null;
   expires_at: Date;
 }
 
@@ -35,6 +36,7 @@ export const PresenceLeaseEntity = new EntitySchema<PresenceLeaseRow>({
     since: { type: 'timestamptz' },
     queue: { type: 'bigint', nullable: true },
     lag: { type: 'bigint', nullable: true },
+    inbox: { type: 'bigint', nullable: true },
     expires_at: { type: 'timestamptz' },
   },
 });

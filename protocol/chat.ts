@@ -93,9 +93,10 @@ export const presence = z.object({
   status: z.enum(['online', 'away', 'busy', 'offline']),
   text: z.string().optional(),
   since: z.string(),
-  /** Agents only: batches waiting in the outbox, and versions behind the head. */
+  /** Agents only: batches waiting in the outbox, versions behind the head, refused batches that wait for somebody there. */
   queue: z.number().optional(),
   lag: z.number().optional(),
+  inbox: z.number().optional(),
 });
 export type Presence = z.infer<typeof presence>;
 

@@ -16,6 +16,7 @@ export interface SyncClientEvents {
   'sync:hello': (body: unknown, ack: Ack<HelloAck>) => void;
   'sync:push': (body: unknown, ack: Ack<PushAck>) => void;
   'sync:ack': (body: unknown) => void;
+  'sync:report': (body: unknown) => void;
   'sync:subscribe': (body: unknown, ack: Ack<OkAck>) => void;
   'sync:unsubscribe': (body: unknown, ack: Ack<OkAck>) => void;
   'auth:refresh': (body: unknown, ack: Ack<AuthRefreshAck>) => void;

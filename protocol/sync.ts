@@ -36,6 +36,9 @@ export const subscription = z.object({
 });
 export type Subscription = z.infer<typeof subscription>;
 
+/** Refused, and waiting for somebody at the client. */
+const inboxCount = z.number().int().nonnegative();
+
 export const hello = z.object({
   protocol: z.number().int(),
   clientId,
@@ -50,6 +53,7 @@ export const hello = z.object({
       version: z.string().max(100).regex(printable, PRINTABLE),
       /** Batches waiting in the client's outbox. */
       queue: z.number().int().nonnegative().optional(),
+      inbox: inboxCount.optional(),
     })
     .optional(),
 });
@@ -178,6 +182,9 @@ export type Snapshot = z.infer<typeof snapshot>;
 
 export const syncAck = z.union([z.object({ to: cursor }), z.object({ page: z.string().min(1).max(1_000) })]);
 export type SyncAck = z.infer<typeof syncAck>;
+
+/** What has changed of a client since its hello, for those who look after it. */
+export const syncReport = z.object({ inbox: inboxCount });
 
 export type OkAck = { ok: true } | Refusal;
 

@@ -14,3 +14,10 @@ export function deferred<T>(): Deferred<T> {
   });
   return { promise, resolve, reject };
 }
+
+/** Callers who do not care for what comes need not handle its absence. */
+export function ignorable<T>(): Deferred<T> {
+  const waiter = deferred<T>();
+  waiter.promise.catch(() => undefined);
+  return waiter;
+}

@@ -14,7 +14,7 @@ import { ConnectRefused, SluiceError } from './errors.ts';
 import type { Link, Welcome } from './link.ts';
 import { createLink } from './link.ts';
 import type { Deferred } from './deferred.ts';
-import { deferred } from './deferred.ts';
+import { ignorable } from './deferred.ts';
 import type { Position } from './store.ts';
 import type {
   BatchVerdict,
@@ -63,6 +63,8 @@ class StoreSyncClient implements SyncClient {
   readonly #counts = { applied: 0, refused: 0, changes: 0, connects: 0 };
   #subscribe: Subscription[];
   #head: number | null = null;
+  /** What is to be told of the inbox, if not what the store has. */
+  #inbox: number | undefined;
   #start: DownloadStart | undefined;
   #unlisten: Unlisten = () => undefined;
 
@@ -142,6 +144,12 @@ class StoreSyncClient implements SyncClient {
     return { queue, inbox, cursor, head: this.#head, inFlight: this.#uploader.inFlight, ...this.#counts };
   }
 
+  report({ inbox }: { inbox: number }): void {
+    if (inbox === this.#inbox) return;
+    this.#inbox = inbox;
+    if (this.state.name === 'live') this.#link.send('sync:report', { inbox });
+  }
+
   async drained(): Promise<void> {
     if (this.state.name === 'closed') throw closedError();
     for (;;) {
@@ -201,7 +209,13 @@ class StoreSyncClient implements SyncClient {
         cursor: position.page ?? position.cursor,
         subscribe: this.#subscribe,
         limits: { batchMutations },
-        app: { name: 'sluice-sdk', version: SLUICE_VERSION, ...app, queue: await store.outboxCount() },
+        app: {
+          name: 'sluice-sdk',
+          version: SLUICE_VERSION,
+          ...app,
+          queue: await store.outboxCount(),
+          inbox: this.#inbox ?? (await store.inboxCount()),
+        },
       },
       timeoutMs,
     );
@@ -323,13 +337,6 @@ class StoreSyncClient implements SyncClient {
     this.#events.emit('error', toError(error));
     this.#link.drop(error);
   }
-}
-
-/** Callers who do not care for what comes need not handle its absence. */
-function ignorable<T>(): Deferred<T> {
-  const waiter = deferred<T>();
-  waiter.promise.catch(() => undefined);
-  return waiter;
 }
 
 function closedError(): SluiceError {

@@ -163,6 +163,8 @@ export interface SyncClient {
    * and refused connections, and for `start()`. Rejects with SluiceError `closed` when the client is or gets closed.
    */
   drained(): Promise<void>;
+  /** Tells the gateway how much waits here for somebody, now and at each hello. Left out: the inbox, at each hello. */
+  report(figures: { inbox: number }): void;
   on<E extends keyof SyncEvents>(event: E, listener: (body: SyncEvents[E]) => void): Unlisten;
 }
 

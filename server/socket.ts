@@ -90,6 +90,7 @@ function serve(socket: SyncSocket, deps: SocketDeps): Connection {
     leave: () => undefined,
     pushesInFlight: 0,
     pushes: 0,
+    inbox: undefined,
     sayClosing: (closing) => void socket.emit('sync:closing', closing),
     closeReason: '',
   };

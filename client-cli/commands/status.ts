@@ -11,7 +11,7 @@ export type SettableStatus = (typeof STATUSES)[number];
 export const addStatusCommands: AddCommands = (parent: Command, bind) => {
   const group = parent
     .command('status')
-    .description('people and branches: their status, queue and lag')
+    .description('people and branches: their status, queue, lag, and what was refused and waits there')
     .action(bind((context) => status(context)));
   group
     .command('set')

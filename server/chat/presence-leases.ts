@@ -12,14 +12,15 @@ export interface Lease {
   name: string;
   queue: number | null;
   lag: number | null;
+  inbox: number | null;
 }
 
 /** A lease that is new takes over the status the principal already shows elsewhere; one that is renewed keeps its own. */
 const WRITE = `INSERT INTO presence_leases AS mine
-    (tenant_id, principal, node_id, kind, name, status, text, since, queue, lag, expires_at)
+    (tenant_id, principal, node_id, kind, name, status, text, since, queue, lag, inbox, expires_at)
   SELECT l.tenant_id, l.principal, $1, l.kind, l.name, coalesce(shown.status, 'online'), shown.text,
-         coalesce(shown.since, now()), l.queue, l.lag, now() + $3 * interval '1 millisecond'
-  FROM json_to_recordset($2) AS l(tenant_id int, principal text, kind text, name text, queue bigint, lag bigint)
+         coalesce(shown.since, now()), l.queue, l.lag, l.inbox, now() + $3 * interval '1 millisecond'
+  FROM json_to_recordset($2) AS l(tenant_id int, principal text, kind text, name text, queue bigint, lag bigint, inbox bigint)
   LEFT JOIN LATERAL (
     SELECT status, text, since FROM presence_leases o
     WHERE o.tenant_id = l.tenant_id AND o.principal = l.principal AND o.expires_at > now()
@@ -27,7 +28,7 @@ const WRITE = `INSERT INTO presence_leases AS mine
   ) shown ON true
   ORDER BY l.tenant_id, l.principal
   ON CONFLICT (tenant_id, principal, node_id) DO UPDATE
-  SET name = excluded.name, queue = excluded.queue, lag = excluded.lag, expires_at = excluded.expires_at,
+  SET name = excluded.name, queue = excluded.queue, lag = excluded.lag, inbox = excluded.inbox, expires_at = excluded.expires_at,
       status = CASE WHEN mine.expires_at > now() THEN mine.status ELSE excluded.status END,
       text = CASE WHEN mine.expires_at > now() THEN mine.text ELSE excluded.text END,
       since = CASE WHEN mine.expires_at > now() THEN mine.since ELSE excluded.since END`;
@@ -50,12 +51,13 @@ export async function endLeases(sql: Sql, nodeId: string, leases: readonly Lease
   const rows = leases.map(({ tenantId, ...lease }) => ({ tenant_id: tenantId, ...lease }));
   await sql(
     `WITH gone AS (
-       SELECT * FROM json_to_recordset($2) AS l(tenant_id int, principal text, queue bigint, lag bigint)
+       SELECT * FROM json_to_recordset($2) AS l(tenant_id int, principal text, queue bigint, lag bigint, inbox bigint)
      ), people AS (
        DELETE FROM presence_leases WHERE node_id = $1 AND kind <> 'client'
          AND (tenant_id, principal) IN (SELECT tenant_id, principal FROM gone)
      )
-     UPDATE presence_leases mine SET expires_at = least(mine.expires_at, now()), queue = gone.queue, lag = gone.lag
+     UPDATE presence_leases mine
+     SET expires_at = least(mine.expires_at, now()), queue = gone.queue, lag = gone.lag, inbox = gone.inbox
      FROM gone WHERE mine.node_id = $1 AND mine.kind = 'client'
        AND mine.tenant_id = gone.tenant_id AND mine.principal = gone.principal`,
     [nodeId, JSON.stringify(rows)],
@@ -107,6 +109,7 @@ interface LeaseRow {
   since: Date;
   queue: number | null;
   lag: number | null;
+  inbox: number | null;
 }
 
 /** The principals of a tenant: who is present, and the agents that have been, by the same keys. */
@@ -119,7 +122,7 @@ export interface Seen {
 export async function readPresence(sql: Sql, tenantId: number): Promise<Seen> {
   const rows = await sql<LeaseRow>(
     `SELECT DISTINCT ON (principal) principal, kind, name, status, text, since,
-            max(queue) OVER same AS queue, max(lag) OVER same AS lag,
+            max(queue) OVER same AS queue, max(lag) OVER same AS lag, max(inbox) OVER same AS inbox,
             CASE WHEN kind = 'user' THEN
               (SELECT display_name FROM users u
                WHERE u.tenant_id = l.tenant_id AND u.id = substr(l.principal, 6)::uuid) END AS display_name
@@ -130,7 +133,7 @@ export async function readPresence(sql: Sql, tenantId: number): Promise<Seen> {
   );
   const gone = await sql<LeaseRow>(
     `SELECT DISTINCT ON (principal) principal, kind, name, 'offline' AS status, NULL AS text,
-            expires_at AS since, queue, lag
+            expires_at AS since, queue, lag, inbox
      FROM presence_leases l
      WHERE tenant_id = $1 AND kind = 'client' AND expires_at BETWEEN now() - ${REMEMBERED} AND now()
        AND NOT EXISTS (SELECT 1 FROM oauth_clients c WHERE c.tenant_id = l.tenant_id
@@ -156,5 +159,6 @@ function toPresence(row: LeaseRow): Presence {
     since: row.since.toISOString(),
     ...(row.queue === null ? {} : { queue: row.queue }),
     ...(row.lag === null ? {} : { lag: row.lag }),
+    ...(row.inbox === null ? {} : { inbox: row.inbox }),
   };
 }

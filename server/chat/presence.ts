@@ -16,6 +16,8 @@ export interface AgentFigures {
   queue?: number | undefined;
   /** Versions between the tenant's head and what it has acknowledged. */
   lag?: number | undefined;
+  /** Entries of its inbox: what was refused and waits for somebody. */
+  inbox?: number | undefined;
 }
 
 /** Who is there: people and branch agents, on every node (I6). */
@@ -242,6 +244,7 @@ function toLease({ principal, sockets, last }: Local): Lease {
     name: principal.name,
     queue: maxOf(figures.map((figure) => figure.queue)),
     lag: maxOf(figures.map((figure) => figure.lag)),
+    inbox: maxOf(figures.map((figure) => figure.inbox)),
   };
 }
 

@@ -46,6 +46,8 @@ export interface Connection {
   leave: () => void;
   pushesInFlight: number;
   pushes: number;
+  /** Entries of its inbox, as it said last. */
+  inbox: number | undefined;
   sayClosing: (closing: Closing) => void;
   closeReason: string;
 }

@@ -27,6 +27,7 @@ const HANDLERS = {
   'sync:subscribe': subscribe,
   'sync:unsubscribe': unsubscribe,
   'sync:ack': acknowledge,
+  'sync:report': report,
   'auth:refresh': refresh,
 } satisfies Record<string, Handler>;
 
@@ -83,10 +84,12 @@ async function greet(connection: Connection, message: wire.Hello): Promise<wire.
     const session = await open(connection, message);
     if (session === undefined) continue;
     connection.session = session;
+    connection.inbox = message.app?.inbox;
     if (rights.principal.kind === 'client' && deps.presence) {
       connection.leave = deps.presence.connected(rights.principal, () => ({
         queue: queueOf(connection, message.app?.queue),
         lag: session.lag,
+        inbox: connection.inbox,
       }));
     }
     return session.reply;
@@ -178,6 +181,13 @@ async function resubscribe(
 /** Frees credits. Nothing comes back, and what is no acknowledgement frees nothing, unless the client asks. */
 function acknowledge(connection: Connection, body: unknown): Promise<{ ok: true }> {
   connection.session?.acknowledge(parseMessage(wire.syncAck, body));
+  return Promise.resolve({ ok: true });
+}
+
+/** Shown with the next renewal of its presence. */
+function report(connection: Connection, body: unknown): Promise<{ ok: true }> {
+  if (!connection.session) throw new AppError('hello_required');
+  connection.inbox = parseMessage(wire.syncReport, body).inbox;
   return Promise.resolve({ ok: true });
 }
 

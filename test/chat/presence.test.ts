@@ -120,6 +120,19 @@ describe('chat: presence, on two nodes', () => {
     await shows(watcher, branch.id, 'offline');
   });
 
+  it('[CH33] what was refused and waits at the branch is shown beside them, and after it has gone', async () => {
+    const watcher = await enter(b);
+    const figures = { queue: 0, lag: 0, inbox: 2 };
+    const branch = agent();
+    const disconnected = a.presence.connected(branch, () => figures);
+    await until('the inbox', () => latest(watcher, branch.id)?.inbox === 2);
+    figures.inbox = 1;
+    await until('what is left', () => latest(watcher, branch.id)?.inbox === 1);
+    disconnected();
+    await shows(watcher, branch.id, 'offline');
+    expect(latest(watcher, branch.id)).to.include({ inbox: 1 });
+  });
+
   it('[CH33] figures of a connection that has closed no longer count', async () => {
     const slow = await startChatGateway({
       databaseUrl: a.databaseUrl,

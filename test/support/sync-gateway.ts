@@ -26,6 +26,7 @@ import { createIo } from '../../server/io.ts';
 import { createLogger } from '../../server/log.ts';
 import { createMetrics } from '../../server/metrics.ts';
 import { serveSync } from '../../server/socket.ts';
+import type { SocketDeps } from '../../server/sockets/connection.ts';
 import { createDoor } from '../../server/sockets/door.ts';
 import type { Doorkeeper } from '../../server/sockets/guards.ts';
 import { watchStalls } from '../../server/sockets/stall-watch.ts';
@@ -52,6 +53,7 @@ export interface GatewayOptions extends Partial<Pick<SyncDeps, 'afterCommit' | '
   port?: number;
   /** What the made-up identity does otherwise. */
   identity?: Partial<Doorkeeper>;
+  presence?: SocketDeps['presence'];
 }
 
 export async function startSyncGateway(options: GatewayOptions = {}): Promise<SyncGateway> {
@@ -74,7 +76,9 @@ export async function startSyncGateway(options: GatewayOptions = {}): Promise<Sy
   const sockets = createSocketRegistry(() => false);
   const identity = { ...createTestDoorkeeper(sockets), ...options.identity };
   const door = createDoor();
-  const syncSockets = serveSync(io, { identity, sync, log, metrics, door, trustProxy: false });
+  const { presence } = options;
+  const shown = presence ? { presence } : {};
+  const syncSockets = serveSync(io, { identity, sync, log, metrics, door, trustProxy: false, ...shown });
   const stopWatch = watchStalls(io, () => metrics.slowConsumers.inc(), 200);
   await new Promise<void>((resolve) => http.listen(options.port ?? 0, '127.0.0.1', resolve));
   return {

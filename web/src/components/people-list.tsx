@@ -40,7 +40,7 @@ export function PeopleList({ title, entries, now, empty }: PeopleListProps) {
 }
 
 function Person({ entry, now }: { entry: Presence; now: number }) {
-  const { name, displayName, status, text, since, queue, lag } = entry;
+  const { name, displayName, status, text, since, queue, lag, inbox } = entry;
   const isAgent = queue !== undefined || lag !== undefined;
   return (
     <li>
@@ -56,6 +56,7 @@ function Person({ entry, now }: { entry: Presence; now: number }) {
         <span className="agent-figures">
           <Figure words={[queue, 'to send', 'all sent']} />
           <Figure words={[lag, 'to receive', 'up to date']} />
+          {inbox ? <Figure words={[inbox, 'refused', '']} /> : null}
         </span>
       ) : null}
       <Badge variant="light" color={COLORS[status]} radius="sm" className="kind">
