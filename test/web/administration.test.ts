@@ -1,5 +1,14 @@
 import { expect } from 'chai';
-import { enter, enterGranted, isIn, logIn, openSection, useBrowser, type Visitor } from './browser.ts';
+import {
+  enter,
+  enterGranted,
+  isIn,
+  logIn,
+  openAccount,
+  openSection,
+  useBrowser,
+  type Visitor,
+} from './browser.ts';
 import { gatewayKind } from './config.ts';
 import { invoice } from './samples.ts';
 
@@ -78,6 +87,41 @@ describe('web: administration', function () {
     await invite.getByText('A link is on its way to gone@example.com').waitFor();
     await invite.getByRole('button', { name: 'Withdraw the invitation of gone@example.com' }).click();
     await invite.getByText('A link is on its way').waitFor({ state: 'detached' });
+  });
+
+  it('devices: one’s own by what they are, and those that are nobody’s, which are switched off', async () => {
+    const second = await visit();
+    const visitor = await administer('gazmend');
+    const { page, gateway } = visitor;
+    await logIn(second, 'gazmend');
+    await isIn(second.page);
+    await fetch(`${gateway.url}/api/v1/auth/device/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'Price checker' }),
+    });
+    await openAccount(page, 'Devices');
+    const own = page.getByRole('region', { name: 'Your devices' }).getByRole('listitem');
+    await own.filter({ hasText: 'Chrome on Linux' }).getByText('2 sessions').waitFor();
+    const card = page.getByRole('region', { name: 'Anonymous devices' });
+    await card.getByRole('button', { name: 'Disable Price checker' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Disable', exact: true }).click();
+    await card.getByRole('button', { name: 'Enable Price checker' }).waitFor();
+  });
+
+  it('logins are counted for those who may read the audit log, and for nobody else', async () => {
+    const visitor = await administer('hana');
+    const { page } = visitor;
+    await openAccount(page, 'Logins');
+    await page.getByRole('img', { name: /^Attempts to log in since/ }).waitFor();
+    expect(await page.getByRole('definition').first().innerText()).to.match(/^[1-9]/);
+    await page.getByText('The numbers').click();
+    expect(await page.getByRole('row').count()).to.be.within(24, 27);
+    const other = await visit();
+    await enter(other, 'ilirjan');
+    await openAccount(other.page, 'Sessions');
+    await other.page.getByText('This one').waitFor();
+    expect(await other.page.getByRole('link', { name: 'Logins' }).count()).to.equal(0);
   });
 
   it('a role that may not see records is named as the cause', async () => {

@@ -103,7 +103,10 @@ export async function isIn(page: Page): Promise<void> {
   await page.getByRole('navigation', { name: 'Sections' }).waitFor();
 }
 
-export async function openAccount(page: Page, tab: 'Profile' | 'Logging in' | 'Sessions'): Promise<void> {
+export async function openAccount(
+  page: Page,
+  tab: 'Profile' | 'Logging in' | 'Sessions' | 'Devices' | 'Logins',
+): Promise<void> {
   await page.getByLabel(/^Account of/).click();
   await page.getByRole('link', { name: 'Your account' }).click();
   await page.getByRole('navigation', { name: 'Your account' }).getByRole('link', { name: tab }).click();
