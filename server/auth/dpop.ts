@@ -4,6 +4,7 @@ import type { JWK } from 'jose';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import type { Clock } from './clock.ts';
+import { PEOPLE_TENANT } from './core.ts';
 import type { SecretBox } from './secret-box.ts';
 import { useProof } from './used-proofs.ts';
 import type { Database } from '../db.ts';
@@ -56,16 +57,12 @@ export function dpopNonce({ box, clock }: Pick<ProofDeps, 'box' | 'clock'>, wind
 }
 
 /**
- * Checks a proof and uses it up. With `accessToken` it must be about that token. Returns the thumbprint of its key. Throws
- * `invalid_dpop_proof`, `use_dpop_nonce`.
+ * Checks a proof and uses it up, in whichever tenant it was shown: it names none. With `accessToken` it must be about that token.
+ * Returns the thumbprint of its key. Throws `invalid_dpop_proof`, `use_dpop_nonce`.
  */
-export async function verifyProof(
-  deps: ProofDeps,
-  shown: ShownProof,
-  of: { tenantId: number; accessToken?: string | undefined },
-): Promise<string> {
+export async function verifyProof(deps: ProofDeps, shown: ShownProof, accessToken?: string): Promise<string> {
   const { claims, jkt } = await readProof(deps, shown.proof);
-  const ath = of.accessToken === undefined ? undefined : hashOf(of.accessToken);
+  const ath = accessToken === undefined ? undefined : hashOf(accessToken);
   if (claims.htm !== shown.htm || !isSameUrl(claims.htu, shown.htu) || claims.ath !== ath) {
     throw new AppError('invalid_dpop_proof');
   }
@@ -77,7 +74,7 @@ export async function verifyProof(
     throw new AppError('use_dpop_nonce', { dpopNonce: dpopNonce(deps) });
   }
   const first = await useProof(deps.db.sql, {
-    tenantId: of.tenantId,
+    tenantId: PEOPLE_TENANT,
     purpose: 'dpop',
     of: jkt,
     jti: claims.jti,

@@ -25,6 +25,6 @@ export async function requirePossession(
   if (jkt === null && from?.dpop === undefined) return;
   if (jkt === null) throw new AppError('invalid_token');
   if (from?.dpop === undefined) throw new AppError('invalid_dpop_proof');
-  const shown = await verifyProof(deps, from.dpop, { tenantId: claims.tid, accessToken: token });
+  const shown = await verifyProof(deps, from.dpop, token);
   if (shown !== jkt) throw new AppError('invalid_dpop_proof');
 }

@@ -4,7 +4,6 @@ import { AppError } from '../../protocol/errors.ts';
 import { authenticateClient, grantClientCredentials } from '../auth/client-grants.ts';
 import type { AuthenticatedClient, ClientCredentials } from '../auth/client-grants.ts';
 import { redeemDevice, requireDeviceCode } from '../auth/device-grants.ts';
-import { TERMINAL } from '../auth/device-flow.ts';
 import { dpopNonce, verifyProof } from '../auth/dpop.ts';
 import type { Identity } from '../auth/identity.ts';
 import { introspect } from '../auth/introspection.ts';
@@ -186,7 +185,7 @@ async function findProvedKey(
     return undefined;
   }
   const shown = { proof, htm: 'POST', htu: `${core.issuer().replace(/\/$/, '')}/oauth/token` };
-  const jkt = await verifyProof(core, shown, { tenantId: client?.tenantId ?? TERMINAL.tenantId });
+  const jkt = await verifyProof(core, shown);
   ctx.set('DPoP-Nonce', dpopNonce(core));
   return jkt;
 }

@@ -4,7 +4,7 @@ import { SignJWT, calculateJwkThumbprint, decodeJwt, exportJWK, generateKeyPair 
 import type { CryptoKey, JWK } from 'jose';
 import { call, createClient, token } from './support/client.ts';
 import type { Answer, Client } from './support/client.ts';
-import { startGateway } from './support/gateway.ts';
+import { ADMIN_KEY, startGateway } from './support/gateway.ts';
 import type { Gateway } from './support/gateway.ts';
 
 interface Key {
@@ -106,6 +106,16 @@ describe('DPoP', () => {
     const uses = await Promise.all(Array.from({ length: 20 }, () => use(access, forUse)));
     const right = (answers: Answer[]): number => answers.filter(({ status }) => status === 200).length;
     expect([right(grants), right(uses)]).to.deep.equal([1, 1]);
+  });
+
+  it('[S46] a proof counts once, not once in each tenant', async () => {
+    const tenant = await call(gateway, '/api/v1/admin/tenants', { json: { name: 'Second' }, key: ADMIN_KEY });
+    const { id: tenantId } = tenant.body['tenant'] as { id: number };
+    const proof = await prove();
+    const first = await ask(proof);
+    client = await createClient(gateway, { tenantId, partitions: [] });
+    expect([first.status, outcomeOf(await ask(proof))]).to.deep.equal([200, [400, 'invalid_dpop_proof']]);
+    expect((await ask(await prove())).status).to.equal(200);
   });
 
   const wrong: [string, () => Record<string, unknown>][] = [
