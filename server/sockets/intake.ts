@@ -16,8 +16,14 @@ export const CONNECTIONS_PER_ADDRESS = 5_000;
 
 /** Levels that reach the parser at all; what has more than LIMITS.depth of them is then refused with an answer. */
 const PARSED_DEPTH = 1_024;
-const ATTACHMENT_BYTES = 128 * 1024;
 const BYTES_PER_SECOND = 32 * LIMITS.batchBytes;
+/** Packets of any kind, those of the engine and pings too: twice the events that a connection may send. */
+const PACKETS_PACE = { perSecond: 4_000, burst: 8_000 };
+/** Handshakes: two namespaces, and some that come again with a new token. */
+const HANDSHAKES_PACE = { perSecond: 0.1, burst: 10 };
+/** What a text of Socket.IO begins with: its type. */
+const CONNECT = '0';
+const BINARY = new Set(['5', '6']);
 /** No packet type of Socket.IO: its parser refuses it, and the connection is closed as for any packet that is none. */
 const REFUSED = '9';
 
@@ -33,6 +39,7 @@ interface EngineConnection {
   remoteAddress: string | undefined;
   request: FirstRequest;
   transport: Transport;
+  readyState: string;
   on(event: 'packet', listener: (packet: { type: string; data?: unknown }) => void): unknown;
   on(event: 'upgrade', listener: (transport: Transport) => void): unknown;
   on(event: 'close', listener: () => void): unknown;
@@ -42,7 +49,7 @@ interface EngineConnection {
 
 interface Transport {
   maxHttpBufferSize?: number;
-  socket?: { _receiver?: { _maxPayload: number } };
+  socket?: { _receiver?: { _maxPayload: number }; on?(event: 'ping', listener: () => void): unknown };
 }
 
 const known = new WeakSet<object>();
@@ -61,10 +68,20 @@ export function guardIntake(io: Server, options: { trustProxy: boolean }): void 
       return;
     }
     connection.on('close', () => addresses.leave(address));
-    connection.on('upgrade', (transport) => setLimit(transport, limitOf(connection)));
-    setLimit(connection.transport, STRANGER_BYTES);
+    const packets = createPace(PACKETS_PACE);
+    const count = (): boolean => {
+      const isWithin = packets.take();
+      if (!isWithin) refuseMore(connection);
+      return isWithin;
+    };
+    const guard = (transport: Transport): void => {
+      setLimit(transport, limitOf(connection));
+      transport.socket?.on?.('ping', count);
+    };
+    connection.on('upgrade', guard);
+    guard(connection.transport);
     connection.request = shed(connection.request);
-    watchPackets(connection);
+    watchPackets(connection, count);
   });
 }
 
@@ -128,30 +145,37 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-function watchPackets(connection: EngineConnection): void {
+function watchPackets(connection: EngineConnection, count: () => boolean): void {
   const bytes = createPace({ perSecond: BYTES_PER_SECOND, burst: 2 * BYTES_PER_SECOND });
+  const handshakes = createPace(HANDSHAKES_PACE);
+  const isWithin = (data: string): boolean =>
+    bytes.take(data.length) && (!data.startsWith(CONNECT) || handshakes.take());
   connection.on('packet', (packet) => {
-    if (packet.type !== 'message') return;
-    if (!bytes.take(sizeOf(packet.data))) {
+    const { type, data } = packet;
+    if (!count()) packet.data = REFUSED;
+    else if (type !== 'message') return;
+    else if (!isText(data)) packet.data = REFUSED;
+    else if (!isWithin(data)) {
       packet.data = REFUSED;
-      connection.emit('error', new AppError('rate_limited', { retryAfterMs: 1_000 }));
-    } else if (!isAcceptable(connection, packet.data)) packet.data = REFUSED;
+      refuseMore(connection);
+    } else if (data.length > limitOf(connection) || isDeeperThan(data, PARSED_DEPTH)) packet.data = REFUSED;
   });
 }
 
-function isAcceptable(connection: EngineConnection, data: unknown): boolean {
-  const limit = limitOf(connection);
-  if (typeof data !== 'string') return known.has(connection) && sizeOf(data) <= ATTACHMENT_BYTES;
-  return data.length <= limit && !isDeeperThan(data, PARSED_DEPTH);
+/** Closes it: what is open on it is told why. */
+function refuseMore(connection: EngineConnection): void {
+  // once it closes nobody listens for errors any more
+  if (connection.readyState !== 'open') return;
+  connection.emit('error', new AppError('rate_limited', { retryAfterMs: 1_000 }));
+}
+
+/** The wire has no binary: an attachment that never came would be waited for. */
+function isText(data: unknown): data is string {
+  return typeof data === 'string' && !BINARY.has(data.charAt(0));
 }
 
 function limitOf(connection: object): number {
   return known.has(connection) ? MESSAGE_BYTES : STRANGER_BYTES;
-}
-
-function sizeOf(data: unknown): number {
-  if (typeof data === 'string') return data.length;
-  return ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? data.byteLength : 0;
 }
 
 function setLimit(transport: Transport, bytes: number): void {

@@ -52,15 +52,64 @@ describe('sync: what guards the door', () => {
     });
   }
 
-  it('[L10] after authentication, 2,000 levels and large attachments close the connection', async () => {
-    for (const frames of [[`42/sync,1["sync:push",${deep(2_000)}]`], [attachment, Buffer.alloc(200_000)]]) {
-      const { socket, heard, closed } = await connectRaw(suite.gateway.url);
-      socket.send(`40/sync,${JSON.stringify({ token: tokenFor() })}`);
-      await until('the handshake', () => heard.some((text) => text.startsWith('40/sync')));
-      for (const frame of frames) socket.send(frame);
-      await until('its end', closed, 2_000);
-    }
+  /** Below Socket.IO's client, and let in. */
+  async function connectKnown(): Promise<Awaited<ReturnType<typeof connectRaw>>> {
+    const raw = await connectRaw(suite.gateway.url);
+    raw.socket.send(`40/sync,${JSON.stringify({ token: tokenFor() })}`);
+    await until('the handshake', () => raw.heard.some((text) => text.startsWith('40/sync')));
+    return raw;
+  }
+
+  it('[L10] after authentication, 2,000 levels close the connection', async () => {
+    const { socket, closed } = await connectKnown();
+    socket.send(`42/sync,1["sync:push",${deep(2_000)}]`);
+    await until('its end', closed, 2_000);
   });
+
+  const binaries: [string, string | Buffer][] = [
+    ['the announcement of an attachment', '451-/sync,1["sync:push",{"_placeholder":true,"num":0}]'],
+    ['an acknowledgement with an attachment', '461-/sync,1[{"_placeholder":true,"num":0}]'],
+    ['bytes', Buffer.alloc(10)],
+  ];
+  for (const [what, frame] of binaries) {
+    it(`[L10] [E2] [E5] the wire has no binary: ${what} closes the connection, which is told why`, async () => {
+      const { socket, heard, closed } = await connectKnown();
+      socket.send(frame);
+      await until('its end', closed, 2_000);
+      expect(heard.join()).to.include('"sync:closing"').and.include('invalid_message');
+    });
+  }
+
+  const idle: [string, string][] = [
+    ['acknowledgements of nothing', '43/sync,1[]'],
+    ['packets of the engine', '6'],
+  ];
+  for (const [what, frame] of idle) {
+    it(`[L7] ${what} are packets as well: over 4,000 a second closes the connection`, async () => {
+      const { socket, heard, closed } = await connectKnown();
+      for (let i = 0; i < 30_000; i += 1) socket.send(frame);
+      await until('its end', closed, 5_000);
+      expect(heard.join()).to.include('"sync:closing"').and.include('rate_limited');
+    }).timeout(20_000);
+  }
+
+  it('[L7] pings of the WebSocket count too', async () => {
+    const { socket, closed } = await connectKnown();
+    for (let i = 0; i < 30_000; i += 1) socket.ping();
+    await until('its end', closed, 5_000);
+  }).timeout(20_000);
+
+  for (const frame of ['40/sync,{"token":"x"}', '40/nothing,', '40']) {
+    it(`[L12] a connection that asks to be let in again and again is closed: ${frame}`, async () => {
+      const { socket, heard, closed } = await connectRaw(suite.gateway.url);
+      for (let i = 0; i < 10; i += 1) socket.send(frame);
+      const answers = (): number => heard.filter((text) => /^4[04]/.test(text)).length;
+      await until('the refusals', () => answers() === 10 || frame === '40');
+      expect(closed()).to.equal(false);
+      socket.send(frame);
+      await until('its end', closed, 2_000);
+    });
+  }
 
   it('[L11] over 32 MiB a second: sync:closing rate_limited', async () => {
     const a = await suite.greeted();
