@@ -28,7 +28,7 @@ const ANEW_MS = 60_000;
 const GAP_MS = 200;
 /** Beyond what the question waits for. */
 const PATIENCE_MS = 10_000;
-const BACKOFF = { baseMs: 250, capMs: 5_000, stableMs: 0 };
+const BACKOFF = { baseMs: 250, capMs: 5_000, stableMs: 0, longestMs: Infinity };
 
 const pageShape = z.object({
   tenant: z.int(),
