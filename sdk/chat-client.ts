@@ -108,6 +108,10 @@ class LinkedChatClient implements ChatClient {
     this.#link.start();
   }
 
+  retryNow(): void {
+    this.#link.retryNow();
+  }
+
   close(): Promise<void> {
     this.#link.close();
     const error = new SluiceError('closed', 'the client was closed before the message was acknowledged');

@@ -96,6 +96,8 @@ class StoreSyncClient implements SyncClient {
     this.#link.start();
   }
 
+  readonly retryNow = (): void => this.#link.retryNow();
+
   async close({ closeStore = true }: { closeStore?: boolean } = {}): Promise<void> {
     this.#link.close();
     this.#unlisten();

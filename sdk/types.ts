@@ -147,6 +147,8 @@ export interface SyncClient {
   readonly replica: Replica;
   /** Opens the store and keeps connecting until `close()`. Rejects only when the store cannot be opened. */
   start(): Promise<void>;
+  /** Connects at once instead of waiting for the next try. */
+  retryNow(): void;
   /** Disconnects; with `closeStore: false` the store stays open. */
   close(options?: { closeStore?: boolean }): Promise<void>;
   /** Resolves when the batch is durable in the local outbox; see Store.enqueue for its errors. */
@@ -303,6 +305,8 @@ export interface ChatClient {
   readonly presence: ReadonlyMap<string, Presence>;
   readonly rooms: readonly Room[];
   start(): void;
+  /** Connects at once instead of waiting for the next try. */
+  retryNow(): void;
   close(): Promise<void>;
   /** Repeated with the same clientMessageId until acknowledged; rejects on a refusal or when closed. */
   send(

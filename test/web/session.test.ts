@@ -109,6 +109,19 @@ describe('web: the session', function () {
     expect(await message.count()).to.equal(1);
   });
 
+  it('offline one need not wait for the next try', async () => {
+    const visitor = await visit();
+    const { page, gateway } = visitor;
+    await enterGranted(visitor, 'jeton');
+    await gateway.interrupt();
+    const banner = page.getByRole('status').filter({ hasText: 'What you see is the last state received' });
+    await banner.waitFor();
+    await page.getByText(/Reconnecting in ([5-9]|\d\d) s/).waitFor();
+    await gateway.resume();
+    await banner.getByRole('button', { name: 'Try now' }).click();
+    await page.getByLabel('Connection: Live').waitFor({ timeout: 4_000 });
+  });
+
   it('when the gateway is away at the start, tries again by itself', async () => {
     const visitor = await visit();
     const { page, gateway } = visitor;

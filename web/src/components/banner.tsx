@@ -3,13 +3,22 @@ import type { LinkState } from '../../../sdk/index.ts';
 import { useCountdown } from '../hooks/use-now.ts';
 import type { Subject } from './connection.tsx';
 
+interface BannerProps {
+  subject: Subject;
+  state: LinkState;
+  onRetry: () => void;
+}
+
 /** Says that what is shown may be old, and when the next try is. */
-export function Banner({ subject, state }: { subject: Subject; state: LinkState }) {
+export function Banner({ subject, state, onRetry }: BannerProps) {
   const retryAt = useMemo(() => ('retryInMs' in state ? Date.now() + state.retryInMs : 0), [state]);
   if (state.name !== 'offline') return null;
   return (
     <div className="banner" role="status">
-      {WORDS[subject]} What you see is the last state received. <Countdown retryAt={retryAt} />
+      {WORDS[subject]} What you see is the last state received. <Countdown retryAt={retryAt} />{' '}
+      <button type="button" className="link" onClick={onRetry}>
+        Try now
+      </button>
     </div>
   );
 }

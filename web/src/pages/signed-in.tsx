@@ -46,7 +46,7 @@ export function SignedIn({ user }: { user: SessionUser }) {
 }
 
 function Frame({ user }: { user: SessionUser }) {
-  const { chat, rooms } = useEngine();
+  const { chat, rooms, sync } = useEngine();
   const { subject, states } = useStates();
   useSignal(rooms.signal);
   useEffect(() => {
@@ -62,7 +62,14 @@ function Frame({ user }: { user: SessionUser }) {
       account={<Account user={user} />}
       banner={
         <>
-          <Banner subject={subject} state={states[subject]} />
+          <Banner
+            subject={subject}
+            state={states[subject]}
+            onRetry={() => {
+              sync.retryNow();
+              chat.retryNow();
+            }}
+          />
           <DeviceNotice chat={chat} />
         </>
       }
