@@ -185,9 +185,9 @@ const INDENT = '         │ ';
 export function roomTable(paper: Paper, rooms: readonly Room[]): string[] {
   const rows = rooms.map(({ room, title, member, lastSeq, readSeq }) => {
     const unread = member ? lastSeq - readSeq : 0;
-    return [`#${room}`, title, member ? 'joined' : '', unread > 0 ? String(unread) : '', String(lastSeq)];
+    return [`#${room}`, title, member ? 'joined' : 'no', unread > 0 ? String(unread) : '', String(lastSeq)];
   });
-  return table(paper, ['room', 'title', '', 'unread', 'messages'], rows);
+  return table(paper, ['room', 'title', 'member', 'unread', 'messages'], rows);
 }
 
 export function presenceTable(paper: Paper, presence: readonly Presence[]): string[] {

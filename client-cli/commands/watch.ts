@@ -104,19 +104,24 @@ function tellState(context: Context, state: LinkState): void {
     if (state.name === 'live' || state.name === 'offline') context.emit({ type: 'state', ...state });
     return;
   }
-  const line = stateLine(context.theme, state);
+  // a refusal ends the watching, and is told as the error that it is
+  const line = state.name === 'refused' ? undefined : stateLine(context.theme, state);
   if (line !== undefined) context.remark(line);
 }
 
 /** Progress of the snapshot: one line that is overwritten on a terminal, one line at its end elsewhere. */
 function createProgress(context: Context, silent: boolean): (received: number, more: boolean) => void {
   const { errors, json, theme } = context;
+  let told: number | undefined;
   return (received, more) => {
     if (silent) return;
     if (json) {
       context.emit({ type: 'snapshot', received, more });
       return;
     }
+    // a page that brings nothing more, or one that begins anew, says nothing new
+    if (!more && received === told) return;
+    told = more ? undefined : received;
     const text = theme.dim(snapshotText(received));
     if (errors.isTTY) errors.write(`\r\u001b[K${text}${more ? '' : '\n'}`);
     else if (!more) context.remark(text);

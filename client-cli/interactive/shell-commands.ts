@@ -73,7 +73,10 @@ export const SHELL_COMMANDS: readonly ShellCommand[] = [
     name: '/who',
     usage: '/who',
     summary: 'who is here',
-    run: ({ chat, screen }) => screen.say(`here: ${hereText(chat.presence.values())}`),
+    run: ({ chat, screen }) =>
+      screen.say(
+        `${chat.state.name === 'live' ? 'here' : 'not connected; last here'}: ${hereText(chat.presence.values())}`,
+      ),
   },
   {
     name: '/status',
@@ -132,8 +135,10 @@ async function create(shell: Shell, words: string[]): Promise<void> {
 }
 
 async function status({ chat, screen, paper }: Shell, [word, ...words]: string[]): Promise<void> {
-  if (word === undefined) screen.say(...presenceTable(paper, [...chat.presence.values()]));
-  else {
+  if (word === undefined) {
+    if (chat.state.name !== 'live') screen.say('○ not connected: this is how it was last');
+    screen.say(...presenceTable(paper, [...chat.presence.values()]));
+  } else {
     const text = words.join(' ');
     await chat.setStatus(parseStatus(word), ...(text === '' ? [] : [text]));
     screen.say(`You are ${word}${text === '' ? '' : `: ${text}`}.`);

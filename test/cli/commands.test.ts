@@ -150,6 +150,13 @@ describe('the commands of the terminal client', () => {
       await until(() => house.sockets() === 0);
     }));
 
+  it('watches: what is refused is told once', () =>
+    loggedIn(async (terminal) => {
+      const one = terminal();
+      expect(await one.run('watch', 'secrets')).to.equal(77);
+      expect(one.err()).to.match(/^error: /).and.not.contain('refused:');
+    }));
+
   it('watches as NDJSON, without the snapshot, up to a limit', () =>
     loggedIn(async (terminal) => {
       const one = terminal();
