@@ -25,6 +25,8 @@ export const clientId = uuid;
 export const incarnation = z.string().min(1).max(64).regex(printable, PRINTABLE);
 export const seq = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 const version = z.number().int().nonnegative();
+/** From here on a number stands for a version that the gateway has not given yet (server/sync/working-set.ts). */
+const UNGIVEN = 2 ** 52;
 
 export const recordData = z.record(z.string(), z.unknown());
 export type RecordData = z.infer<typeof recordData>;
@@ -64,7 +66,7 @@ export const mutation = z.object({
   id: recordId,
   op: z.enum(['put', 'patch', 'delete']),
   partition: partitionName.optional(),
-  baseVersion: version.optional(),
+  baseVersion: version.max(UNGIVEN - 1).optional(),
   /** put: the whole record. */
   data: recordData.optional(),
   /** patch: fields to set. */

@@ -109,12 +109,16 @@ function checkOverlap(subject: Case): Refused | undefined {
   return overlapping.length > 0 ? conflict('field_conflict', subject, overlapping) : undefined;
 }
 
-/** Fields set or removed here that others changed since `baseVersion`. Increments commute: they never overlap. */
+/**
+ * Fields set or removed here that others changed since `baseVersion`; all of them on a version that the record has not
+ * reached, which tells nothing of what was seen. Increments commute: they never overlap.
+ */
 function overlappingFields({ mutation, known }: Case): string[] {
   const base = mutation.baseVersion ?? 0;
   if (!known) return [];
+  const isAhead = base > known.version;
   return [...Object.keys(mutation.set ?? {}), ...(mutation.unset ?? [])].filter(
-    (field) => (ownValue(known.fieldVersions, field) ?? known.baseVersion) > base,
+    (field) => isAhead || (ownValue(known.fieldVersions, field) ?? known.baseVersion) > base,
   );
 }
 

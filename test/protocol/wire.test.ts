@@ -11,7 +11,7 @@ import { PROTOCOL_VERSION } from '../../protocol/version.ts';
  * The fingerprint of the wire. When this fails you have changed what clients send or get: change docs/PROTOCOL.md with it,
  * decide whether older clients still understand it (else raise PROTOCOL_VERSION), then put the new value here.
  */
-const FINGERPRINT = 'fd1626622174297d';
+const FINGERPRINT = 'e9711e0579309ccb';
 
 describe('protocol: the wire', () => {
   it('[H2] cannot change unnoticed', () => {

@@ -76,6 +76,22 @@ describe('sync: policies', () => {
     expect(await dataOf('po4')).to.deep.equal({ name: 'po4', status: 'one', branch: 'b2' });
   });
 
+  it('[PO4] merge: nobody has seen a version that the record does not have: what was set on it conflicts', async () => {
+    const a = await suite.greeted();
+    const version = await applied(a, {
+      ...stock('po4-ahead'),
+      data: { sku: 'x', quantity: 1, name: 'theirs' },
+    });
+    for (const change of [{ set: { name: 'mine' } }, { unset: ['name'] }, { set: { fresh: 1 } }]) {
+      const ahead = await firstResult(a, patch('po4-ahead', { ...change, baseVersion: version + 1 }));
+      expect(outcome(ahead)).to.equal('field_conflict');
+      expect(ahead.conflict?.theirsVersion).to.equal(version);
+    }
+    const sale = patch('po4-ahead', { increment: { quantity: -1 }, baseVersion: version + 1 });
+    expect(outcome(await firstResult(a, sale))).to.equal('merged');
+    expect(await dataOf('po4-ahead')).to.deep.equal({ sku: 'x', quantity: 0, name: 'theirs' });
+  });
+
   it('[PO4] merge: a put touches every field', async () => {
     const a = await suite.greeted();
     const base = await applied(a, asset('po4-put', { status: 'old' }));

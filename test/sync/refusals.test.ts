@@ -154,6 +154,7 @@ describe('sync: refusals', () => {
     ['half a surrogate pair in a partition', batch([stock('x', 1, { partition: '\udc00' })])],
     ['an empty partition', batch([stock('x', 1, { partition: '' })])],
     ['a negative baseVersion', batch([stock('x', 1, { baseVersion: -1 })])],
+    ['a baseVersion of 2^52', batch([stock('x', 1, { baseVersion: 2 ** 52 })])],
     ['data that is an array', batch([{ ...stock('x'), data: [] }])],
     ['33 levels', batch([{ ...stock('x'), data: deep(30) }])],
     ['1,000 levels', batch([{ ...stock('x'), data: deep(1_000) }])],
