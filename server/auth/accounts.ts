@@ -45,7 +45,7 @@ export interface SignUp {
 export async function signUp(core: IdentityCore, input: SignUp, caller: Caller): Promise<string> {
   if (core.config.SIGNUP === 'closed') throw new AppError('signup_closed');
   await core.addressRules.requireAllowed(PEOPLE_TENANT, caller);
-  if (await core.suspicion.ofSignUp(caller.ip)) await core.proofs.require('signup', input.altcha);
+  if (await core.suspicion.ofSignUp(caller.ip)) await core.proofs.require('signup', input.altcha, caller);
   const localPart = input.email.slice(0, input.email.lastIndexOf('@'));
   requireAcceptablePassword(input.password, [input.username, input.email, localPart]);
   const passwordHash = await core.passwords.hash(input.password);
@@ -260,6 +260,23 @@ async function activate(core: IdentityCore, sql: Sql, userId: string, emailKey: 
   );
   await endCodesOfAddress(core, sql, { tenantId: PEOPLE_TENANT, emailKey, purpose: 'verify_email' });
   return activated.length > 0;
+}
+
+/**
+ * Whether the next account becomes the owner: nobody has one yet, and whoever comes may sign up. Once somebody has, it tells nothing
+ * more, and is not looked up again.
+ */
+export function createFirstCheck(core: IdentityCore): () => Promise<boolean> {
+  let isOver = core.config.SIGNUP === 'closed';
+  return async () => {
+    if (isOver) return false;
+    const [row] = await core.db.sql(
+      'SELECT 1 FROM users WHERE tenant_id = $1 AND verified_at IS NOT NULL LIMIT 1',
+      [PEOPLE_TENANT],
+    );
+    isOver = row !== undefined;
+    return !isOver;
+  };
 }
 
 /** One at a time for each address, so that counts hold and rows are locked in one order. */

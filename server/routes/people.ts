@@ -2,7 +2,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
-import { requestResend, signUp, verifyEmail } from '../auth/accounts.ts';
+import { createFirstCheck, requestResend, signUp, verifyEmail } from '../auth/accounts.ts';
 import type { Identity } from '../auth/identity.ts';
 import { logInGuarded } from '../auth/login.ts';
 import type { LoggedIn } from '../auth/login.ts';
@@ -68,6 +68,11 @@ export function peopleRoutes(deps: PeopleDeps): Router {
 function addSignUp(router: Router, { identity, limits }: PeopleDeps): void {
   const { core } = identity;
   const anyone = limits.anonymous;
+  const isFirst = createFirstCheck(core);
+  router.get('/api/signup', anyone, async (ctx) => {
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { success: true, first: await isFirst() };
+  });
   router.post(
     '/api/signup',
     limits.signup,

@@ -12,6 +12,17 @@ describe('people', () => {
   beforeEach(async () => (gateway = await startGateway()));
   afterEach(() => gateway.close());
 
+  it('the first is told that there is nobody yet, and nobody after them is told anything', async () => {
+    const first = async (): Promise<unknown> => (await call(gateway, '/api/signup')).body['first'];
+    const { email, username } = await signUp(gateway);
+    expect(await first()).to.equal(true);
+    await call(gateway, '/api/verify-email', { json: { username, code: await codeFor(gateway, email) } });
+    expect([await first(), await first()]).to.deep.equal([false, false]);
+    const closed = await startGateway({ env: { SIGNUP: 'closed' } });
+    expect((await call(closed, '/api/signup')).body['first']).to.equal(false);
+    await closed.close();
+  });
+
   it('sign up, verify, log in by username or e-mail, and see who they are', async () => {
     const ana = await createPerson(gateway, { username: 'Ana', email: 'Ana@Example.com' });
     const byName = await call(gateway, '/api/login', { json: { username: 'ana', password: PASSWORD } });

@@ -19,6 +19,17 @@ describe('web: a working day', function () {
     expect(visitor.problems).to.deep.equal([]);
   });
 
+  it('says to the first that nobody has an account yet', async () => {
+    const { page, gateway } = await visit();
+    await page.route('**/api/signup', (route) => route.fulfill({ json: { first: true } }));
+    await page.goto(gateway.url);
+    await page.getByText('the first account becomes the owner').waitFor();
+    await page.unroute('**/api/signup');
+    await page.reload();
+    await page.waitForLoadState('networkidle');
+    expect(await page.getByText('the first account becomes the owner').count()).to.equal(0);
+  });
+
   it('says what is wrong with a login and with a code, and sends a new code', async () => {
     const { page, gateway } = await visit();
     await page.goto(gateway.url);

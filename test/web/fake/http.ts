@@ -51,6 +51,7 @@ export function peopleRoutes(
   const find = (exchange: Exchange): Person | undefined =>
     people.byName(textOf(exchange, 'username')) ?? people.byEmail(textOf(exchange, 'email'));
   return {
+    'GET /api/signup': () => ({ first: false }),
     'POST /api/signup': (exchange) => {
       const [username, email] = [textOf(exchange, 'username'), textOf(exchange, 'email')];
       if (people.byName(username)) throw new Refused('username_taken');

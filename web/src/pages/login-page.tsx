@@ -5,6 +5,7 @@ import { AuthCard } from '../components/auth-card.tsx';
 import { FACTOR_ADVICE } from '../components/factor-code.tsx';
 import { codeOf } from '../format.ts';
 import { useAction } from '../hooks/use-action.ts';
+import { useFirst } from '../hooks/use-first.ts';
 import { usePasskeyAutofill } from '../hooks/use-passkey-autofill.ts';
 import { NOTHING_PENDING, useSession } from '../hooks/use-session.tsx';
 import { post } from '../model/anonymous.ts';
@@ -28,6 +29,7 @@ function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepD
   const [tenant, setTenant] = useState(knownTenant);
   const [passkeyError, setPasskeyError] = useState<unknown>();
   const { busy, error, run } = useAction();
+  const first = useFirst();
 
   function submit(event: SyntheticEvent): void {
     event.preventDefault();
@@ -49,7 +51,7 @@ function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepD
   return (
     <AuthCard
       title="Log in"
-      notice={(phase.name === 'guest' ? phase.notice : undefined) ?? why}
+      notice={(phase.name === 'guest' ? phase.notice : undefined) ?? why ?? (first ? FIRST : undefined)}
       error={passkeyError ?? error}
       advice={passkeyError === undefined ? {} : FACTOR_ADVICE}
       foot={
@@ -78,6 +80,9 @@ function FirstStep({ why, onDue }: { why: string | undefined; onDue: (due: StepD
     </AuthCard>
   );
 }
+
+const FIRST =
+  'Nobody has an account here yet. Sign up below: the first account becomes the owner, who lets everybody else in.';
 
 interface Form {
   name: string;
