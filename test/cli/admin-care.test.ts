@@ -84,6 +84,13 @@ describe('care of people and clients from the shell, at a real gateway', () => {
       expect((await admin('clients', 'update', clientId)).code).to.equal(2);
     });
 
+    it('a second one of the same name is made, and that is said', async () => {
+      const { clientId } = await createClient(gateway, { name: 'Branch 12' });
+      const made = await admin('clients', 'create', '--name', 'Branch 12');
+      expect(made.code).to.equal(0);
+      expect(made.err).to.include(`warning: ${clientId} is called Branch 12 too`);
+    });
+
     it('a secret made for a disabled one says that it is disabled', async () => {
       const { clientId } = await createClient(gateway);
       await admin('clients', 'disable', clientId);
