@@ -1,12 +1,10 @@
 import { isIP } from 'node:net';
 import { AppError } from '../../protocol/errors.ts';
-import { appendAudit } from '../audit.ts';
 import { isUnavailable } from '../db.ts';
 import type { Database, Sql } from '../db.ts';
-import type { Logger } from '../log.ts';
-import { networkOf } from './addresses.ts';
 import type { Caller } from './core.ts';
 import { createAddressCheck } from './ip-allow-list.ts';
+import type { Refusals } from './refusals.ts';
 
 export interface AddressRule {
   cidr: string;
@@ -31,8 +29,6 @@ type Check = (address: string | undefined) => boolean;
 /** Changes are announced and polled; this bounds the staleness should both be lost (P7). */
 const TTL_MS = 5_000;
 const MAX_CACHED = 10_000;
-/** A refused address leaves an audit row no more often than this. */
-const TOLD_EVERY_MS = 60_000;
 
 /** Whether these rules let an address in; without rules every one, known or not. What is no address is let in by no rule. */
 export function createRuleCheck(rules: readonly AddressRule[]): Check {
@@ -47,8 +43,12 @@ export function createRuleCheck(rules: readonly AddressRule[]): Check {
   };
 }
 
-export function createAddressRules(deps: { db: Database; log: Logger; clock: () => number }): AddressRules {
-  const { db, log, clock } = deps;
+export function createAddressRules(deps: {
+  db: Database;
+  refusals: Pick<Refusals, 'note'>;
+  clock: () => number;
+}): AddressRules {
+  const { db, refusals, clock } = deps;
   const entries = new Map<number, { check: Promise<Check>; until: number }>();
   const load = (tenantId: number, sql: Sql): Promise<Check> => {
     const known = entries.get(tenantId);
@@ -63,25 +63,15 @@ export function createAddressRules(deps: { db: Database; log: Logger; clock: () 
     });
     return check;
   };
-  const told = createReminder(clock);
-  const tell = (tenantId: number, caller: Pick<Caller, 'ip' | 'requestId'>): void => {
-    if (!told(`${tenantId} ${networkOf(caller.ip ?? '')}`)) return;
-    // not waited for: the caller may hold a connection, and there are only so many
-    appendAudit(db.sql, {
+  const tell = (tenantId: number, caller: Pick<Caller, 'ip' | 'requestId'>): void =>
+    refusals.note({
       tenantId,
       action: 'address.refused',
       principal: null,
-      success: false,
       code: 'address_refused',
       ip: caller.ip,
       requestId: caller.requestId,
-    }).catch((error: unknown) =>
-      log.warn(
-        { err: error instanceof Error ? error.message : String(error) },
-        'a refused address could not be noted',
-      ),
-    );
-  };
+    });
   return {
     async requireAllowed(tenantId, caller, sql = db.sql) {
       const check = await load(tenantId, sql);
@@ -101,17 +91,4 @@ async function findCheck(sql: Sql, tenantId: number): Promise<Check> {
   } catch (error) {
     throw isUnavailable(error) ? new AppError('unavailable', { cause: error }) : error;
   }
-}
-
-/** Says yes once in a while for each key. */
-function createReminder(clock: () => number): (key: string) => boolean {
-  const last = new Map<string, number>();
-  return (key) => {
-    const now = clock();
-    if (now - (last.get(key) ?? 0) < TOLD_EVERY_MS) return false;
-    last.delete(key);
-    if (last.size >= MAX_CACHED) last.delete(last.keys().next().value ?? '');
-    last.set(key, now);
-    return true;
-  };
 }

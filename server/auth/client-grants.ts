@@ -6,9 +6,11 @@ import { GroupQueue } from '../group-queue.ts';
 import { checkAssertion } from './client-assertions.ts';
 import type { ClientKeys } from './client-keys.ts';
 import type { Clock } from './clock.ts';
+import { PEOPLE_TENANT } from './core.ts';
 import type { Caller, IdentityCore } from './core.ts';
 import { createAddressCheck } from './ip-allow-list.ts';
 import { findTenantOf, sameDigest, sha256 } from './opaque.ts';
+import { principalKey } from './principal.ts';
 import { mint, prepareSession } from './sessions.ts';
 import type { TokenSet } from './sessions.ts';
 
@@ -134,8 +136,11 @@ export async function grantClientCredentials(
   { scope, dpopJkt }: { scope: readonly string[] | undefined; dpopJkt?: string | undefined },
   caller: Caller,
 ): Promise<TokenSet> {
-  if (scope?.some((name) => !client.scopes.includes(name)) === true) throw new AppError('forbidden');
   const { tenantId, id, clientId } = client;
+  if (scope?.some((name) => !client.scopes.includes(name)) === true) {
+    noteGrantRefusal(core, client, { code: 'forbidden', details: { scope } }, caller);
+    throw new AppError('forbidden');
+  }
   await core.addressRules.requireAllowed(tenantId, caller);
   const session = prepareSession(core, client);
   const request = {
@@ -169,6 +174,23 @@ export async function grantClientCredentials(
     dpopJkt: dpopJkt ?? null,
   };
   return mint(core, session, { state });
+}
+
+/** Notes that a client, or whoever has none, was refused a token for what else it sent (S61). */
+export function noteGrantRefusal(
+  core: IdentityCore,
+  client: Pick<AuthenticatedClient, 'tenantId' | 'id'> | undefined,
+  refusal: { code: string; details?: Record<string, unknown> },
+  caller: Caller,
+): void {
+  core.refusals.note({
+    ...refusal,
+    tenantId: client?.tenantId ?? PEOPLE_TENANT,
+    action: 'oauth.token',
+    principal: client === undefined ? null : principalKey({ kind: 'client', id: client.id }),
+    ip: caller.ip,
+    requestId: caller.requestId,
+  });
 }
 
 async function auditRefusal(

@@ -15,6 +15,7 @@ import type { GuessLimits } from './guess-limits.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { PasswordHasher } from './passwords.ts';
 import type { ProofOfWork } from './proof-of-work.ts';
+import type { Refusals } from './refusals.ts';
 import type { Revocations } from './revocations.ts';
 import type { SecretBox } from './secret-box.ts';
 import type { SessionStates } from './session-states.ts';
@@ -49,6 +50,7 @@ export interface IdentityCore {
   suspicion: Suspicion;
   proofs: ProofOfWork;
   addressRules: AddressRules;
+  refusals: Refusals;
   jobs: Jobs;
 }
 

@@ -1,6 +1,5 @@
 import type { JWK } from 'jose';
 import { z } from 'zod';
-import { AppError } from '../../protocol/errors.ts';
 import { dataPath, servesIdentity } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../db.ts';
@@ -10,9 +9,9 @@ import type { JobHandler, Jobs } from '../jobs.ts';
 import type { Logger } from '../log.ts';
 import { createMailer, mailShape } from '../mail.ts';
 import type { Mailer } from '../mail.ts';
-import { createTokenScheme, createTokenVerifier } from './access-token.ts';
+import { createTokenScheme } from './access-token.ts';
 import type { AccessClaims } from './access-token.ts';
-import { requirePossession } from './possession.ts';
+import { createAuthentication } from './authentication.ts';
 import type { Presented } from './possession.ts';
 import { MAIL_JOB, RESEND_JOB, resendVerification } from './accounts.ts';
 import { isAdminKey, openAdminKey } from './admin-key.ts';
@@ -39,6 +38,7 @@ import { startMaintenance } from './maintenance.ts';
 import { FORGOT_JOB, mailReset } from './passwords-change.ts';
 import { createPasswordHasher } from './passwords.ts';
 import { createProofOfWork } from './proof-of-work.ts';
+import { createRefusals } from './refusals.ts';
 import type { Principal } from './principal.ts';
 import { startRevocations } from './revocations.ts';
 import type { RevokeCause, RevokeTarget } from './revocations.ts';
@@ -154,7 +154,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
     limits,
     guesses,
     suspicion: createSuspicion(config, limits, guesses),
-    proofs: createProofOfWork({ sql: db.sql, box, clock, config }),
+    proofs: createProofOfWork({ sql: db.sql, refusals: stored.refusals, box, clock, config }),
     jobs,
   };
   const authentication = createPrincipals(core, adminKey);
@@ -177,6 +177,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
       revocations.close();
       await jobs.close();
       await limits.close();
+      await stored.refusals.close();
       mailer.close();
     },
   };
@@ -201,14 +202,19 @@ function startWork(
 /** What the database says, remembered for some seconds. */
 function createStates(
   deps: Pick<IdentityCore, 'db' | 'log' | 'clock'>,
-): Pick<IdentityCore, 'states' | 'apiKeys' | 'addressRules' | 'clientLookUps' | 'clientSessions'> {
+): Pick<
+  IdentityCore,
+  'states' | 'apiKeys' | 'addressRules' | 'refusals' | 'clientLookUps' | 'clientSessions'
+> {
   const { db, clock } = deps;
+  const refusals = createRefusals(deps);
   return {
+    refusals,
     states: createSessionStates(db.sql, clock),
     clientLookUps: createClientLookUps(db.sql, clock),
     clientSessions: createClientSessions(db.sql),
     apiKeys: createApiKeyStates(db.sql, clock),
-    addressRules: createAddressRules(deps),
+    addressRules: createAddressRules({ db, refusals, clock }),
   };
 }
 
@@ -256,93 +262,4 @@ function createPrincipals(
       return { role: API_KEY_ROLE, own: keys.rateOf(principal) };
     },
   };
-}
-
-/** What a principal was made of; without `from` no address was asked for. */
-interface Origin {
-  claims: AccessClaims;
-  from: Presented | undefined;
-}
-
-const ANYWHERE = Symbol('no address');
-
-function createAuthentication(
-  core: IdentityCore,
-): Pick<Identity, 'authenticate' | 'inspect' | 'current' | 'standingOf'> {
-  const verifier = createTokenVerifier(core);
-  // a principal stands for a token and an address: the same token from elsewhere is another one
-  const made = new WeakMap<AccessClaims, { state: SessionState; byAddress: Map<unknown, Principal> }>();
-  const originOf = new WeakMap<Principal, Origin>();
-  const requireState = async (tenantId: number, sessionId: string): Promise<SessionState> => {
-    const state = await core.states.load(tenantId, sessionId);
-    // asked after loading: a revocation that arrived meanwhile counts
-    if (state?.usable !== true || core.revocations.isRevoked(sessionId)) throw new AppError('revoked');
-    return state;
-  };
-  const principalFor = (origin: Origin, state: SessionState): Principal => {
-    const { claims, from } = origin;
-    if (from !== undefined && !state.allowsAddress(from.ip)) {
-      throw new AppError('forbidden', { message: 'This client may not be used from your address.' });
-    }
-    const known = made.get(claims);
-    const byAddress = known?.state === state ? known.byAddress : new Map<unknown, Principal>();
-    if (byAddress !== known?.byAddress) made.set(claims, { state, byAddress });
-    const address = from === undefined ? ANYWHERE : from.ip;
-    const principal = byAddress.get(address) ?? toPrincipal(claims, state);
-    byAddress.set(address, principal);
-    originOf.set(principal, origin);
-    return principal;
-  };
-  const inspect: Identity['inspect'] = async (token) => {
-    if (token.startsWith('slk_')) throw notAToken();
-    const claims = await verifier.verify(token);
-    const state = await requireState(claims.tid, claims.sid);
-    if (claims.sub !== state.id) throw new AppError('invalid_token');
-    if (state.expiresAt <= core.clock()) throw new AppError('token_expired');
-    return { claims, state };
-  };
-  return {
-    async authenticate(token, from) {
-      const { claims, state } = await inspect(token);
-      if (from !== undefined) await core.addressRules.requireAllowed(claims.tid, from);
-      await requirePossession(core, { token, claims, jkt: state.dpopJkt }, from);
-      return principalFor({ claims, from }, state);
-    },
-    inspect,
-    async current(principal) {
-      const origin = originOf.get(principal);
-      if (origin === undefined) return principal;
-      const { claims, from } = origin;
-      if (from !== undefined) await core.addressRules.requireAllowed(claims.tid, from);
-      return principalFor(origin, await requireState(claims.tid, claims.sid));
-    },
-    async standingOf({ kind, tenantId, sessionId }) {
-      const state = await core.states.load(tenantId, sessionId);
-      if (state === undefined) throw new AppError('revoked');
-      const { roles, ratePerMinute, roleRate } = state;
-      return { role: roles[0] ?? 'member', own: (kind === 'client' ? ratePerMinute : roleRate) ?? undefined };
-    },
-  };
-}
-
-/** Rights are the intersection of what the token says and what the database says now. */
-function toPrincipal(claims: AccessClaims, state: SessionState): Principal {
-  const scopes = claims.scope.split(' ').filter((scope) => state.scopes.has(scope));
-  return {
-    tenantId: state.tenantId,
-    kind: state.kind,
-    id: state.id,
-    name: state.name,
-    ...(state.displayName !== null && { displayName: state.displayName }),
-    sessionId: state.sessionId,
-    scopes: new Set(scopes),
-    grants: state.grants,
-    expiresAt: claims.exp * 1_000,
-  };
-}
-
-function notAToken(): AppError {
-  return new AppError('invalid_token', {
-    message: 'This is an API key: send it as X-API-Key over HTTP. Sockets take access tokens.',
-  });
 }

@@ -82,7 +82,7 @@ async function guardLogIn(
     ip: caller.ip,
     attempt: () => logIn(core, credentials, caller),
     isKnownNetwork: (network) => isKnownNetwork(core.db.sql, person, network),
-    prove: () => core.proofs.require('login', credentials.altcha),
+    prove: () => core.proofs.require('login', credentials.altcha, caller),
     onCount,
   });
   if ('user' in outcome) return outcome;

@@ -43,7 +43,7 @@ export async function requestReset(
   const { altcha, ...address } = request;
   await core.addressRules.requireAllowed(address.tenantId, caller);
   const about = `${address.tenantId} ${address.emailKey}`;
-  if (await core.suspicion.ofForgotten(caller.ip, about)) await core.proofs.require('forgot', altcha);
+  if (await core.suspicion.ofForgotten(caller.ip, about)) await core.proofs.require('forgot', altcha, caller);
   await core.db.transaction(async ({ sql }) => {
     // the job and its audit row belong to the house: the tenant that was named may not exist
     const tenantId = PEOPLE_TENANT;

@@ -6,6 +6,7 @@ import type { ProofDeps, ShownProof } from './dpop.ts';
 /** Where a token comes from, and what was shown beside it. */
 export interface Presented {
   ip?: string | undefined;
+  requestId?: string | undefined;
   /** Left out: it came as a bearer token. */
   dpop?: ShownProof | undefined;
 }

@@ -7,6 +7,8 @@ import type { Config } from '../config.ts';
 import type { Sql } from '../db.ts';
 import type { Clock } from './clock.ts';
 import { PEOPLE_TENANT } from './core.ts';
+import type { Caller } from './core.ts';
+import type { Refusals } from './refusals.ts';
 import type { SecretBox } from './secret-box.ts';
 import { useProof } from './used-proofs.ts';
 
@@ -19,7 +21,7 @@ export interface ProofOfWork {
    * Takes a solution, once. Throws `proof_of_work_required`, with another `challenge`, when there is none, or it is wrong, old,
    * used, or was made for something else.
    */
-  require(purpose: ProofPurpose, solution: string | undefined): Promise<void>;
+  require(purpose: ProofPurpose, solution: string | undefined, caller: Caller): Promise<void>;
 }
 
 /** How long a challenge may be worked on. */
@@ -48,11 +50,12 @@ type Payload = z.output<typeof payload>;
 
 export function createProofOfWork(deps: {
   sql: Sql;
+  refusals: Pick<Refusals, 'note'>;
   box: SecretBox;
   clock: Clock;
   config: Pick<Config, 'PROOF_OF_WORK_COST'>;
 }): ProofOfWork {
-  const { sql, box, clock, config } = deps;
+  const { sql, refusals, box, clock, config } = deps;
   // every node has the same, from the encryption key
   const secrets = {
     hmacSignatureSecret: box.digest('proof of work', 'challenge').toString('hex'),
@@ -73,7 +76,7 @@ export function createProofOfWork(deps: {
     });
   };
   return {
-    async require(purpose, solution) {
+    async require(purpose, solution, caller) {
       const given = solution === undefined ? undefined : parseSolution(solution);
       if (given !== undefined && (await isSolved(purpose, given))) return;
       const challenge = await createChallenge({
@@ -85,6 +88,18 @@ export function createProofOfWork(deps: {
         deriveKey,
         ...secrets,
       });
+      refusals.note(
+        {
+          tenantId: PEOPLE_TENANT,
+          action: 'proof_of_work.required',
+          principal: null,
+          code: 'proof_of_work_required',
+          ip: caller.ip,
+          requestId: caller.requestId,
+          details: { purpose },
+        },
+        purpose,
+      );
       throw new AppError('proof_of_work_required', { members: { challenge } });
     },
   };

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { AppError } from '../../protocol/errors.ts';
 import { hasScope } from '../auth/access.ts';
 import type { Identity } from '../auth/identity.ts';
+import { principalKey } from '../auth/principal.ts';
 import type { Principal } from '../auth/principal.ts';
 import { callerOf, parseInput } from './input.ts';
 import { authenticateToken, findAccessToken } from './possession.ts';
@@ -28,14 +29,39 @@ export function requireAuth(
     const { principal, named } = await prove({ identity, limits }, ctx, requirement);
     // before anything is refused: who may do little may not ask without end
     await limits?.consumeCaller(ctx, principal, await identity.standingOf(principal));
-    if (named !== undefined && named !== principal.tenantId) throw new AppError('forbidden');
-    if (requirement.scope !== undefined && !hasScope(principal, requirement.scope)) {
-      throw new AppError('forbidden', { message: `This needs the scope ${requirement.scope}.` });
+    try {
+      if (named !== undefined && named !== principal.tenantId) throw new AppError('forbidden');
+      if (requirement.scope !== undefined && !hasScope(principal, requirement.scope)) {
+        throw new AppError('forbidden', { message: `This needs the scope ${requirement.scope}.` });
+      }
+      ctx.state['principal'] = principal;
+      await next();
+    } catch (error) {
+      noteRefusal(identity, ctx, { principal, error });
+      throw error;
     }
-    ctx.state['principal'] = principal;
-    await next();
   };
 }
+
+/** Who tries to do, or to give, what they may not leaves a trace, although whatever was begun is rolled back (S54, S61). */
+function noteRefusal(
+  { core }: Identity,
+  ctx: Context,
+  { principal, error }: { principal: Principal; error: unknown },
+): void {
+  if (!(error instanceof AppError) || !REACHED_TOO_FAR.has(error.code)) return;
+  const { ip, requestId } = callerOf(ctx);
+  // the pattern, for the path itself may hold what is secret
+  const { _matchedRoute: pattern } = ctx as { _matchedRoute?: unknown };
+  const act = `${ctx.method} ${String(pattern)}`;
+  const who = { tenantId: principal.tenantId, principal: principalKey(principal) };
+  core.refusals.note(
+    { ...who, action: 'access.refused', code: error.code, ip, requestId, details: { act } },
+    act,
+  );
+}
+
+const REACHED_TOO_FAR = new Set(['forbidden', 'forbidden_partition']);
 
 /** The principal that `requireAuth` found. */
 export function principalOf(ctx: Context): Principal {

@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
-import { authenticateClient, grantClientCredentials } from '../auth/client-grants.ts';
+import { authenticateClient, grantClientCredentials, noteGrantRefusal } from '../auth/client-grants.ts';
 import type { AuthenticatedClient, ClientCredentials } from '../auth/client-grants.ts';
 import { redeemDevice, requireDeviceCode } from '../auth/device-grants.ts';
 import { dpopNonce, verifyProof } from '../auth/dpop.ts';
@@ -180,14 +180,17 @@ async function findProvedKey(
   client: AuthenticatedClient | undefined,
 ): Promise<string | undefined> {
   const proof = ctx.get('DPoP');
-  if (proof === '') {
-    if (client?.dpopBound === true) throw new AppError('invalid_dpop_proof');
-    return undefined;
-  }
+  if (proof === '' && client?.dpopBound !== true) return undefined;
   const shown = { proof, htm: 'POST', htu: `${core.issuer().replace(/\/$/, '')}/oauth/token` };
-  const jkt = await verifyProof(core, shown);
-  ctx.set('DPoP-Nonce', dpopNonce(core));
-  return jkt;
+  try {
+    const jkt = await verifyProof(core, shown);
+    ctx.set('DPoP-Nonce', dpopNonce(core));
+    return jkt;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'invalid_dpop_proof')
+      noteGrantRefusal(core, client, { code: error.code }, callerOf(ctx));
+    throw error;
+  }
 }
 
 /** Only the client's own tokens; whatever else was sent gets the same 200 (RFC 7009 section 2.2, S48). */
