@@ -40,6 +40,32 @@ export function addNumbers(a: number, b: number): number {
   return Number(addDecimal(String(a), String(b)));
 }
 
+/** What rounding may take of a number that is added: a billionth, which is none of its digits that count. */
+const NOISE = 10n ** 9n;
+
+/** Beyond these a number is no quantity, and its digits are a burden: 10^308 + 10^-308 has 617. */
+const [SMALLEST, LARGEST] = [1e-30, 1e30];
+
+/** As `addNumbers`; undefined when no double holds the sum, so that of `by` something would be lost: 2^53 + 1. */
+export function addWhole(value: number, by: number): number | undefined {
+  if (!isQuantity(value) || !isQuantity(by)) return undefined;
+  const sum = addNumbers(value, by);
+  if (Number.isSafeInteger(sum) && Number.isSafeInteger(value) && Number.isSafeInteger(by)) return sum;
+  const exact = parseDecimal(addDecimal(String(value), String(by)));
+  const [wanted, held] = align(exact, parseDecimal(String(sum)));
+  if (wanted.units === held.units) return sum;
+  const [lost, added] = align({ ...wanted, units: wanted.units - held.units }, parseDecimal(String(by)));
+  return magnitude(lost.units) * NOISE <= magnitude(added.units) ? sum : undefined;
+}
+
+function isQuantity(value: number): boolean {
+  return value === 0 || (Math.abs(value) >= SMALLEST && Math.abs(value) <= LARGEST);
+}
+
+function magnitude(units: bigint): bigint {
+  return units < 0n ? -units : units;
+}
+
 function parseDecimal(text: string): Scaled {
   const match = DECIMAL.exec(text);
   if (!match) throw new RangeError(`not a decimal: ${text.slice(0, 40)}`);

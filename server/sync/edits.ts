@@ -1,4 +1,4 @@
-import { addNumbers } from '../../protocol/decimal.ts';
+import { addWhole } from '../../protocol/decimal.ts';
 import type { Mutation, RecordData } from '../../protocol/sync.ts';
 import { refuse } from './refused.ts';
 import type { Refused } from './refused.ts';
@@ -20,8 +20,8 @@ export function editsOf(mutation: Mutation, data: RecordData): Edits | Refused {
     const value = found === undefined ? 0 : found;
     if (typeof value !== 'number')
       return refuse('schema_violation', field, 'Only a number can be incremented.');
-    const sum = addNumbers(value, by);
-    if (!Number.isFinite(sum)) return refuse('schema_violation', field, 'The sum is out of range.');
+    const sum = addWhole(value, by);
+    if (sum === undefined) return refuse('schema_violation', field, 'The sum is out of range.');
     edits.set(field, sum);
   }
   return edits;

@@ -183,6 +183,30 @@ describe('sync: policies', () => {
     expect(await firstResult(a, beyond)).to.include({ code: 'schema_violation', path: 'big' });
   });
 
+  it('[PO7] an increment that the sum cannot hold is refused rather than lost', async () => {
+    const a = await suite.greeted();
+    await applied(a, stock('po7-c'));
+    const add = async (value: number, by: number): Promise<string> =>
+      outcome(await firstResult(a, patch('po7-c', { set: { n: value }, increment: { n: by } })));
+    for (const [value, by] of [
+      [2 ** 53, 1],
+      [-(2 ** 53), -1],
+      [1e308, 5e-324],
+      [1e15, 0.333],
+      [1e16, 0.01],
+    ] as const)
+      expect(await add(value, by), `${value} + ${by}`).to.equal('schema_violation');
+    // what an ERP that counts in doubles has: the 17th digit is rounded, as any sum of its own is
+    for (const [value, by] of [
+      [2 ** 53, 2],
+      [0.1, 0.2],
+      [99_999_999_999.99, 0.01],
+      [10, 1 / 3],
+      [100, 1.1 * 3],
+    ] as const)
+      expect(await add(value, by), `${value} + ${by}`).to.equal('applied');
+  });
+
   it('[PO8] a delete needs a base only where one is given or stale writes are refused', async () => {
     const a = await suite.greeted();
     const remove = (id: string, baseVersion?: number): Mutation => ({
