@@ -151,7 +151,7 @@ export const environment = z.object({
     .regex(/^[^\s/]+$/, 'a host name, such as mail.example.org')
     .optional()
     .describe('Mail server; left out: mail is printed and kept for /dev/mail.'),
-  SMTP_PORT: port.default(587).describe('Port of the mail server.'),
+  SMTP_PORT: wholeNumber(0, 65_535, 587).default(587).describe('Port of the mail server.'),
   SMTP_USERNAME: z.string().optional().describe('User at the mail server.'),
   SMTP_PASSWORD: z.string().optional().describe('Password at the mail server.'),
   FROM_EMAIL: z

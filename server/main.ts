@@ -1,4 +1,5 @@
 import { addressAdvice } from './address-advice.ts';
+import { readArguments } from './arguments.ts';
 import { createApp } from './app.ts';
 import type { App } from './app.ts';
 import { ConfigError, parseConfig, readEnvironment, withoutEffect } from './config.ts';
@@ -9,6 +10,9 @@ import { createLogger } from './log.ts';
 import { explainStart } from './start-faults.ts';
 
 /** The process: environment → config → app, signals, and the only exits (docs/OPERATIONS.md has the codes). */
+
+/** The command line is wrong. */
+const USAGE = 2;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -115,6 +119,17 @@ function welcomeOne(app: App, config: Config): string {
   ].join('\n');
 }
 
+/** Undefined: nothing was given, so it is to be started. */
+function answerArguments(given: readonly string[]): number | undefined {
+  const answer = readArguments(given);
+  if (answer === undefined) return undefined;
+  if ('help' in answer) say(answer.help);
+  else process.stderr.write(`${answer.refused}\n`);
+  return 'help' in answer ? 0 : USAGE;
+}
+
+const answered = answerArguments(process.argv.slice(2));
+if (answered !== undefined) process.exit(answered);
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(error instanceof ConfigError ? 78 : 1);

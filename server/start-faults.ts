@@ -10,15 +10,27 @@ interface SystemError {
 
 /** Says in a sentence why the gateway could not start, and what to do. */
 export function explainStart(error: unknown, config: Config): Error {
-  const text = error instanceof Error ? error.message : String(error);
   const { code = '' } = error as SystemError;
+  // several addresses that were tried leave no message of their own
+  const text = (error instanceof Error ? error.message : String(error)) || code;
   const message = explainListening(error as SystemError, config);
   const isDatabase = UNREACHABLE.has(code) || /^(28|3D)/.test(code);
   const database =
     isDatabase && config.DATABASE_URL !== undefined
-      ? `The database that DATABASE_URL names cannot be used: ${text}.`
+      ? `The database that DATABASE_URL names cannot be used: ${text}. ${databaseAdvice(code)}`
       : undefined;
   return new Error(message ?? database ?? `Sluice could not start: ${text}`, { cause: error });
+}
+
+function databaseAdvice(code: string): string {
+  if (code.startsWith('28'))
+    return 'Correct the user and password in DATABASE_URL, or allow them in pg_hba.conf.';
+  if (code.startsWith('3D')) return 'Make it (createdb), or correct its name in DATABASE_URL.';
+  const what =
+    code === 'ECONNREFUSED'
+      ? 'Nothing listens there: start PostgreSQL, or correct host and port.'
+      : 'Correct the host, or see whether a firewall is in between.';
+  return `${what} Or leave DATABASE_URL out: then Sluice starts a PostgreSQL of its own.`;
 }
 
 /** A name in HOST is looked up before it is listened on. */
