@@ -4,7 +4,7 @@ import { audit, lowContrast, unnamed } from './audit.ts';
 import { invoice, order, stock } from './samples.ts';
 
 const SECTIONS = ['Invoices', 'Stock', 'Orders', 'Chat', 'People'];
-const TABS = ['Profile', 'Logging in', 'Sessions'] as const;
+const TABS = ['Profile', 'Logging in', 'Sessions', 'Devices', 'Logins'] as const;
 /** Where a page's title is not the word in the navigation. */
 const TITLES: Record<string, string> = { People: 'People and branches' };
 
@@ -75,6 +75,14 @@ describe('web: for everybody', function () {
       };
       await page.emulateMedia({ colorScheme: scheme });
       await enterGranted(visitor, name);
+      await gateway.makeAdmin(name);
+      await page.reload();
+      await openSection(page, 'People');
+      await page
+        .getByRole('button', { name: /^Disable / })
+        .first()
+        .waitFor();
+      await check('administration');
       for (const tab of TABS) {
         await openAccount(page, tab);
         await page.getByRole('region').nth(1).waitFor();

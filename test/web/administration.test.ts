@@ -34,6 +34,7 @@ describe('web: administration', function () {
     await enter(colleague, 'besart');
     const { page } = await administer('arbnor');
     const card = page.getByRole('region', { name: 'Accounts of people' });
+    await card.getByRole('listitem').filter({ hasText: 'arbnor' }).getByText('You').waitFor();
     await card.getByRole('button', { name: 'Disable besart' }).click();
     const dialog = page.getByRole('dialog', { name: 'Disable besart?' });
     await dialog.getByRole('button', { name: 'Go back' }).click();

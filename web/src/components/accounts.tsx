@@ -1,5 +1,6 @@
 import { useLoaded } from '../hooks/use-loaded.ts';
 import { useAdministration } from '../hooks/use-administration.ts';
+import { useSession } from '../hooks/use-session.tsx';
 import { formatNumber } from '../format.ts';
 import { Awaited } from './awaited.tsx';
 import { Card } from './card.tsx';
@@ -9,6 +10,8 @@ import { Switchable } from './switchable.tsx';
 /** To administrators: who has an account, and who of them is kept out. */
 export function PeopleAccounts() {
   const administration = useAdministration();
+  const { phase } = useSession();
+  const me = phase.name === 'user' ? phase.user.id : '';
   const loaded = useLoaded(administration.people);
   return (
     <Card title="Accounts of people" state={<Count of={loaded.value} />}>
@@ -19,6 +22,7 @@ export function PeopleAccounts() {
               <Switchable
                 key={id}
                 name={username}
+                own={id === me}
                 disabled={disabled}
                 warning="They are logged out everywhere at once and cannot log in again until you enable them. Nothing of theirs is deleted."
                 onSwitch={(off) => administration.switchPerson(id, off)}

@@ -7,6 +7,8 @@ import { Fault } from './fault.tsx';
 interface SwitchableProps {
   name: string;
   disabled: boolean;
+  /** One’s own account, which one closes elsewhere. */
+  own?: boolean;
   /** What disabling it brings, before it is done. */
   warning: string;
   onSwitch: (disabled: boolean) => Promise<unknown>;
@@ -15,7 +17,8 @@ interface SwitchableProps {
 }
 
 /** Somebody, or something, that an administrator can keep out and let in again. */
-export function Switchable({ name, disabled, warning, onSwitch, onSwitched, children }: SwitchableProps) {
+export function Switchable(props: SwitchableProps) {
+  const { name, disabled, own = false, warning, onSwitch, onSwitched, children } = props;
   const [asking, setAsking] = useState(false);
   const { busy, error, run } = useAction();
 
@@ -34,16 +37,22 @@ export function Switchable({ name, disabled, warning, onSwitch, onSwitched, chil
             Disabled
           </Badge>
         ) : null}
-        <Button
-          size="compact-sm"
-          variant="default"
-          className={disabled ? '' : 'danger'}
-          loading={busy}
-          aria-label={disabled ? `Enable ${name}` : `Disable ${name}`}
-          onClick={() => (disabled ? void run(() => turn(false)) : setAsking(true))}
-        >
-          {disabled ? 'Enable' : 'Disable…'}
-        </Button>
+        {own ? (
+          <Badge variant="light" color="teal" radius="sm" className="kind">
+            You
+          </Badge>
+        ) : (
+          <Button
+            size="compact-sm"
+            variant="default"
+            className={disabled ? '' : 'danger'}
+            loading={busy}
+            aria-label={disabled ? `Enable ${name}` : `Disable ${name}`}
+            onClick={() => (disabled ? void run(() => turn(false)) : setAsking(true))}
+          >
+            {disabled ? 'Enable' : 'Disable…'}
+          </Button>
+        )}
       </div>
       <Fault error={error} />
       {asking ? (
