@@ -3,13 +3,14 @@ import type { Context, Middleware } from 'koa';
 import { AppError } from '../../protocol/errors.ts';
 import { toAppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { findNotBuilt } from '../not-built.ts';
 
 /** Turns what was thrown into `application/problem+json` (RFC 9457); anything unexpected is logged and said as `internal`. */
 export function problemDetails(log: Logger): Middleware {
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body === undefined) throw new AppError('route_not_found');
+      if (ctx.status === 404 && ctx.body === undefined) throw notFound(ctx.path);
       if (ctx.status === 405 && ctx.body === undefined) throw new AppError('method_not_allowed');
     } catch (error) {
       const refusal = toRefusal(error);
@@ -18,6 +19,11 @@ export function problemDetails(log: Logger): Middleware {
       writeProblem(ctx, refusal);
     }
   };
+}
+
+function notFound(path: string): AppError {
+  const message = findNotBuilt(path);
+  return new AppError('route_not_found', message === undefined ? {} : { message });
 }
 
 /** Writes one refusal as the response. */

@@ -8,7 +8,7 @@ const ROOTS = ['../../web/', '../../dist/web/'].map((path) => fileURLToPath(new 
 
 /** Paths that belong to programs: an unknown one is an error, not the page. */
 const API =
-  /^\/(api|auth|oauth|v1|sync|connection|config|audit|health|metrics|dev|\.well-known|socket\.io)(\/|$)|\.\w+$/;
+  /^\/(api|auth|oauth|v1|sync|connection|config|audit|health|metrics|dev|docs|\.well-known|socket\.io)(\/|$)|\.\w+$/;
 
 /** Serves the page and its assets. Hashed assets are cached for a year, the page itself never. */
 export function servePage(): Middleware {
