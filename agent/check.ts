@@ -101,7 +101,7 @@ function checkState(database: Database, config: AgentConfig): CheckResult {
   if (held !== undefined) details.push(held);
   // Still correct, but a reader and a writer then wait for each other.
   if (mode !== 'wal')
-    details.push(`journal_mode is ${mode}: wal lets the ERP and the agent work side by side`);
+    details.push(`journal_mode is ${mode}: wal lets the ERP and the agent work side by side; change it once with ${WAL}, while the ERP is closed`);
   return { name: 'database', ok: foreign === undefined, details };
 }
 
@@ -113,6 +113,8 @@ function checkMapping(database: Database, { mapping }: AgentConfig): CheckResult
   );
   return { name: 'mapping', ok: true, details };
 }
+
+const WAL = 'PRAGMA journal_mode = WAL (it stays; for example: sqlite3 FILE "PRAGMA journal_mode = WAL")';
 
 const TRANSLATE =
   'translate them in the mapping with "values" or "as" (docs/AGENT.md, "Words and dates of your own"), or correct them in the ERP';
