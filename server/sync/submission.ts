@@ -120,14 +120,21 @@ function canonicalBatch(push: Push, texts: Map<Mutation, string>): string {
   }
 }
 
+/**
+ * A part that its operation does not have is named, or it could be taken for another: `data: {set: …}` for `set`. The others
+ * are not, so that what landed before an upgrade is still recognised when it comes again.
+ */
 function canonicalMutation(mutation: Mutation, texts: Map<Mutation, string>): string {
   const { collection, id, op, partition, baseVersion, data, set, unset, increment, guard } = mutation;
   let text = JSON.stringify([collection, id, op, partition, baseVersion, unset]);
   if (data) {
     const json = canonicalJson(data);
     texts.set(mutation, json);
-    text += json;
+    text += op === 'put' ? json : `"data"${json}`;
   }
-  if (set ?? increment ?? guard) text += canonicalJson({ set, increment, guard });
+  if (set ?? increment ?? guard) {
+    if (op === 'put' && !data) text += '"patch"';
+    text += canonicalJson({ set, increment, guard });
+  }
   return text;
 }

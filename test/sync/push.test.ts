@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import type { PushAck } from '../../protocol/sync.ts';
-import { tokenFor, until } from '../support/sync-gateway.ts';
+import type { Mutation, PushAck } from '../../protocol/sync.ts';
+import { toSubmission } from '../../server/sync/submission.ts';
+import { tokenFor, toPrincipal, until } from '../support/sync-gateway.ts';
 import { applied, asset, patch, refusalOf, resultsOf, stock, useGateway, verdictOf } from './setup.ts';
 
 const rowOf = async (sql: (text: string, values: unknown[]) => Promise<unknown[]>, id: string) =>
   (await sql('SELECT version, data, partition FROM records WHERE id = $1', [id]))[0] as
     { version: number; data: Record<string, unknown>; partition: string } | undefined;
+
+const bare = (op: Mutation['op']): Mutation => ({ collection: 'stoku', id: 'like', op, partition: 'b1' });
 
 describe('sync: push', () => {
   const suite = useGateway();
@@ -70,6 +73,44 @@ describe('sync: push', () => {
     await a.push([stock('batch-id', 1)], { seq: 1, batchId });
     expect(refusalOf(await a.push([stock('batch-id', 2)], { seq: 2, batchId })).code).to.equal('seq_reuse');
     expect(verdictOf(await a.push([stock('batch-id-2')], { seq: 2 })).version).to.be.a('number');
+  });
+
+  const looksLike: [string, Mutation, Mutation][] = [
+    ['a put', stock('like', 1, { data: { set: { a: 1 } } }), { ...bare('put'), set: { a: 1 } }],
+    [
+      'a patch',
+      { ...bare('patch'), data: { increment: { quantity: -1 } } },
+      { ...bare('patch'), increment: { quantity: -1 } },
+    ],
+    ['a delete', { ...bare('delete'), data: { set: {} } }, { ...bare('delete'), set: {} }],
+  ];
+  for (const [what, one, other] of looksLike)
+    it(`[PU4] data that looks like the parts of a patch is other content: ${what}`, async () => {
+      const a = await suite.greeted();
+      const batchId = randomUUID();
+      verdictOf(await a.push([one], { seq: 1, batchId }));
+      expect(refusalOf(await a.push([other], { seq: 1, batchId })).code).to.equal('seq_reuse');
+    });
+
+  it('[PU2] [PU4] a batch keeps its hash from release to release: one that landed before is still recognised', () => {
+    const origin = { principal: toPrincipal(tokenFor()), clientId: 'c', incarnation: 'i' };
+    const mutations: Mutation[] = [
+      stock('1', 1, { data: { sku: 'x', quantity: 1, set: { a: 1 } } }),
+      {
+        ...bare('patch'),
+        baseVersion: 3,
+        set: { name: 'y' },
+        unset: ['z'],
+        increment: { quantity: -1 },
+        guard: { quantity: { min: 0 } },
+      },
+      { ...bare('patch'), increment: { quantity: 1 } },
+      { ...bare('delete'), baseVersion: 4 },
+    ];
+    const batch = { seq: 1, batchId: '0b000000-0000-4000-8000-000000000000', mutations };
+    expect(toSubmission(origin, batch).hash).to.equal(
+      '023a2f7d925ce1df425a582bab6ca188efd7643a39b7455d8e0bd7eb8fc071d5',
+    );
   });
 
   it('[PU4] the same batch under a new seq is a replay that uses the seq up: salvage has one effect', async () => {
