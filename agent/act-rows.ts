@@ -12,7 +12,7 @@ export interface ActRows {
   read(table: string, from: string, params: readonly Value[]): Row[];
   capture(table: string, row: Row): CapturedRow;
   childrenOf(act: ActMapping, heads: readonly Row[]): CapturedRow[];
-  /** An act, or a movement without a head; empty: it is not there any more. */
+  /** An act, or a movement without a head, if it is there; without its head the children that name it. */
   readAct(act: ActMapping, key: string, loose: boolean): CapturedRow[];
 }
 
@@ -47,18 +47,39 @@ export function createActRows(
       const keys = heads.flatMap((head) => act.key.map((name) => head[name] ?? null));
       return read(table, from, keys).map((row) => capture(table, row));
     });
+  /** A key as text has a blob's bytes in hex. */
+  const readKey = (table: string, key: readonly string[], values: readonly Value[]): Row[] => {
+    const where = `WHERE (${listNames(key)}) IS (${key.map(() => '?').join(', ')})`;
+    const found = read(table, where, values);
+    return found.length > 0 ? found : read(table, where, values.map(asBlob));
+  };
+  const readLoose = (act: ActMapping, text: string, values: readonly Value[]): CapturedRow[] => {
+    const found = act.movements.find(({ table }) => text.startsWith(`${table} `));
+    if (!found) return [];
+    const { table, key, parent } = found;
+    // It may be there, and have a head by now.
+    const loose = readKey(table, key, values).filter((row) =>
+      parent.some((name) => (row[name] ?? null) === null),
+    );
+    return loose.map((row) => capture(table, row));
+  };
   return {
     read,
     capture,
     childrenOf,
     readAct(act, text, loose) {
-      const found = loose ? act.movements.find(({ table }) => text.startsWith(`${table} `)) : act;
-      if (!found) return [];
-      const { table, key } = found;
-      const values = JSON.parse(loose ? text.slice(table.length + 1) : text) as Value[];
-      const where = `WHERE (${listNames(key)}) IS (${key.map(() => '?').join(', ')})`;
-      const heads = read(table, where, values);
-      return [...heads.map((row) => capture(table, row)), ...(loose ? [] : childrenOf(act, heads))];
+      const values = JSON.parse(loose ? text.slice(text.indexOf(' ') + 1) : text) as Value[];
+      if (loose) return readLoose(act, text, values);
+      const { table, key } = act;
+      const heads = readKey(table, key, values);
+      const named = heads[0] ?? Object.fromEntries(key.map((name, at) => [name, values[at] ?? null]));
+      return [...heads.map((row) => capture(table, row)), ...childrenOf(act, [named])];
     },
   };
+}
+
+function asBlob(value: Value): Value {
+  return typeof value === 'string' && /^(?:[\da-f]{2})+$/.test(value)
+    ? Uint8Array.from(Buffer.from(value, 'hex'))
+    : value;
 }

@@ -240,7 +240,8 @@ function createWatch(session: Session, { config, log }: AgentDeps, reporter: Rep
   };
   const hasWork = (version: unknown): boolean => {
     const isNew = version !== seenData && (ledger.hasCaptured() || resender.hasRetries());
-    const isOlder = backfill.state() !== undefined && !backfill.isHeld();
+    // Older rows are not gone through while changes wait for a verdict: what these mean is not known yet.
+    const isOlder = backfill.state() !== undefined && !backfill.isHeld() && !wait.is;
     return isNew || isOlder || resender.hasDue() || (wait.is && wait.over);
   };
   const drainAndTell = (): boolean => {

@@ -58,8 +58,8 @@ export function drainOnce(drain: Drain): DrainResult {
     const enqueue = targets.tracking(transaction.enqueue);
     const { resent, anew, records } = resender.takeRetries(enqueue);
     const captured = takeSettled(drain);
-    const isIdle = captured.rows.length === 0 && !captured.more && anew.length + records.length === 0;
-    // Only when nothing else waits: what was sold meanwhile must be known before older rows are looked at.
+    const isIdle = isNothing(captured) && anew.length + records.length === 0;
+    // Only when nothing else waits: what was sold or changed meanwhile must be known before older rows are looked at.
     const older = isIdle && backfill.state() !== undefined ? backfill.next(BACKFILL_ROWS) : [];
     const units = [
       ...captured.units,
@@ -70,11 +70,15 @@ export function drainOnce(drain: Drain): DrainResult {
     const result = queueUnits(drain, units, enqueue);
     ledger.removeCaptured(captured.rows);
     targets.applyDeferred();
+    const waiting = captured.held.length > 0;
     const goesOn = backfill.state() !== undefined && !backfill.isHeld() && !backfill.isWaiting();
-    const more = captured.more || goesOn || resender.hasRetries();
-    const { waiting } = captured;
+    const more = captured.more || (goesOn && !waiting) || resender.hasRetries();
     return { ...result, resent: [...resent, ...result.resent], rows: captured.rows.length, more, waiting };
   });
+}
+
+function isNothing({ rows, more, held }: Settled): boolean {
+  return rows.length === 0 && !more && held.length === 0;
 }
 
 interface Taken {
@@ -83,26 +87,43 @@ interface Taken {
   more: boolean;
 }
 
+interface Settled extends Taken {
+  /** They wait for a verdict. */
+  held: Unit[];
+}
+
 /**
  * Without the changes of acts whose first batch is still on its way: what they mean depends on its verdict. Accepted, they
  * are changes of what the centre has; refused, the act goes as a whole anew.
  */
-function takeSettled(drain: Drain): Taken & { waiting: boolean } {
+function takeSettled(drain: Drain): Settled {
   const taken = withoutWaiting(drain, takeUnits(drain, WINDOW));
-  // What stands behind rows that wait must not wait with them; and an act that goes anew takes all of its rows along.
-  const isStuck = taken.rows.length === 0 || taken.units.some((unit) => isOpen(drain, unit, 'refused'));
-  if (!taken.more || !isStuck) return taken;
+  if (!taken.more) return taken;
+  // An act that goes as it is in the database takes all of its rows along.
+  const isWhole = taken.units.some((unit) => isSentWhole(drain, unit));
+  const far = isWhole ? withoutWaiting(drain, takeUnits(drain, { ...WINDOW, look: EVERYTHING })) : taken;
+  // What stands behind rows that wait must not wait with them.
+  if (far.rows.length > 0) return far;
   const { more: _, ...all } = withoutWaiting(drain, takeUnits(drain, { take: EVERYTHING, look: 0 }));
   return { ...all, more: false };
 }
 
-const EVERYTHING = Number.MAX_SAFE_INTEGER;
+const EVERYTHING = 1e12;
+
+/** Whether it may be read from the database: refused so far, not gone through yet, or another one under its key. */
+function isSentWhole(drain: Drain, unit: Unit): boolean {
+  if (unit.kind !== 'act') return false;
+  const { mapping, key, rows } = unit;
+  const isToCome = drain.backfill.state() !== undefined && !drain.ledger.isSeen(mapping.name, key);
+  const isGone = rows.some(({ op, table }) => op === 'D' && table === mapping.table);
+  return isToCome || isGone || isOpen(drain, unit, 'refused');
+}
 
 function isOpen({ ledger }: Drain, unit: Unit, state: OpenAct['state']): boolean {
   return unit.kind === 'act' && ledger.findOpenAct(unit.mapping.name, unit.key)?.state === state;
 }
 
-function withoutWaiting(drain: Drain, { units, rows, more }: Taken): Taken & { waiting: boolean } {
+function withoutWaiting(drain: Drain, { units, rows, more }: Taken): Settled {
   const waiting = new Set<number>();
   const isWaiting = (unit: Unit): boolean =>
     isOpen(drain, unit, 'queued') || rowsOf(unit).some(({ n }) => waiting.has(n));
@@ -116,7 +137,9 @@ function withoutWaiting(drain: Drain, { units, rows, more }: Taken): Taken & { w
       return false;
     });
   }
-  return { units: left, rows: rows.filter((n) => !waiting.has(n)), more, waiting: waiting.size > 0 };
+  const kept = new Set(left);
+  const held = units.filter((unit) => !kept.has(unit));
+  return { units: left, rows: rows.filter((n) => !waiting.has(n)), more, held };
 }
 
 function rowsOf(unit: Unit): readonly CapturedRow[] {
@@ -124,10 +147,13 @@ function rowsOf(unit: Unit): readonly CapturedRow[] {
 }
 
 /** Acts that are to be sent anew and have not been captured by themselves. */
-function unitsAnew({ mapping }: Drain, anew: readonly OpenAct[], { units }: Taken): Unit[] {
+function unitsAnew({ mapping }: Drain, anew: readonly OpenAct[], { units, held }: Settled): Unit[] {
+  const captured = [...units, ...held];
   return anew.flatMap(({ act, key }): Unit[] => {
     const found = mapping.acts.find(({ name }) => name === act);
-    const isThere = units.some((unit) => unit.kind === 'act' && unit.mapping === found && unit.key === key);
+    const isThere = captured.some(
+      (unit) => unit.kind === 'act' && unit.mapping === found && unit.key === key,
+    );
     if (!found || isThere) return [];
     return [{ kind: 'act', mapping: found, key, loose: !key.startsWith('['), rows: [], first: 0 }];
   });
@@ -149,16 +175,25 @@ function takeUnits({ ledger, mapping }: Drain, window: { take: number; look: num
     return { units: groupUnits(mapping, few), rows: few.map((row) => row.n), more: false };
   const rows = ledger.captured(window.take + window.look);
   const all = groupUnits(mapping, rows);
-  const begun = all.filter((unit) => unit.first < window.take);
   const taken = new Set(rows.slice(0, window.take).map((row) => row.n));
-  for (const unit of begun) if (unit.kind === 'act') for (const row of unit.rows) taken.add(row.n);
-  // What was written in between belongs to the same transactions: a product that a sale has brought, for example.
-  const reach = rows.findLastIndex((row) => taken.has(row.n));
-  const also = all.filter(
-    (unit) => unit.kind === 'record' && unit.first >= window.take && unit.first <= reach,
-  );
-  for (const unit of also) if (unit.kind === 'record') taken.add(unit.row.n);
-  return { units: [...begun, ...also], rows: [...taken], more: true };
+  for (let before = -1; before !== taken.size;) {
+    before = taken.size;
+    // What was written in between belongs to the same transactions: a product that a sale has brought, for example.
+    const reach = rows.findLastIndex((row) => taken.has(row.n));
+    const pulled = all.filter((unit) => isPulled(unit, taken, reach));
+    for (const { n } of pulled.flatMap(rowsOf)) taken.add(n);
+  }
+  return {
+    units: all.filter((unit) => rowsOf(unit).some(({ n }) => taken.has(n))),
+    rows: [...taken],
+    more: true,
+  };
+}
+
+/** A row may be part of several units: they are taken together. */
+function isPulled(unit: Unit, taken: ReadonlySet<number>, reach: number): boolean {
+  if (unit.kind === 'record' && unit.first <= reach) return true;
+  return rowsOf(unit).some(({ n }) => taken.has(n));
 }
 
 function queueUnits(

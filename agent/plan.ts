@@ -24,7 +24,7 @@ export interface Knowledge {
   findOpenAct(act: string, key: string): OpenAct | undefined;
   /** Fields that were refused with their values and wait in the inbox; undefined: nothing of the record does. */
   refusedFields(record: RecordName): readonly string[] | undefined;
-  /** Its rows as they are now; none: it is not there any more. */
+  /** Its rows as they are now; without its head the children that still name it. */
   readAct(act: ActMapping, key: string, loose: boolean): CapturedRow[];
   lookup(table: string, on: Row, columns: readonly string[]): Row | undefined;
 }
@@ -61,6 +61,10 @@ export interface Planner {
   created: Map<string, RecordData>;
   /** The act at hand, when the whole of it is being built. */
   whole: OpenKey | undefined;
+}
+
+export function openOf({ whole }: Planner): { open?: OpenKey } {
+  return whole ? { open: whole } : {};
 }
 
 export function batchOf(

@@ -6,7 +6,7 @@ import type { Row } from './literal.ts';
 import { quoteName } from './literal.ts';
 import type { Mapping, MovementsMapping } from './mapping.ts';
 import { sourcesOf, templateColumns } from './mapping.ts';
-import { creationOf } from './planner.ts';
+import { creationOf } from './movement-plan.ts';
 
 /** Makes the record of a movement anew that the centre has lost, from a row of the ERP. */
 

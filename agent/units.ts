@@ -29,19 +29,19 @@ export interface RecordUnit {
 export function groupUnits({ acts, records }: Mapping, rows: readonly CapturedRow[]): Unit[] {
   const units: Unit[] = [];
   const open = new Map<string, ActUnit>();
-  for (const [first, row] of rows.entries()) {
-    for (const mapping of acts) {
-      const place = placeInAct(mapping, row);
-      if (!place) continue;
-      const name = `${mapping.name}\n${place.key}`;
-      const known = open.get(name);
-      if (known) known.rows.push(row);
-      else {
-        const unit: ActUnit = { kind: 'act', mapping, ...place, rows: [row], first };
-        open.set(name, unit);
-        units.push(unit);
-      }
+  const add = (mapping: ActMapping, { row, ...place }: Part, first: number): void => {
+    const name = `${mapping.name}\n${place.key}`;
+    const known = open.get(name);
+    if (known) {
+      known.rows.push(row);
+      return;
     }
+    const unit: ActUnit = { kind: 'act', mapping, ...place, rows: [row], first };
+    open.set(name, unit);
+    units.push(unit);
+  };
+  for (const [first, row] of rows.entries()) {
+    for (const mapping of acts) for (const part of partsOf(mapping, row)) add(mapping, part, first);
     for (const mapping of records)
       if (mapping.table === row.table) units.push({ kind: 'record', mapping, row, first });
   }
@@ -69,16 +69,37 @@ export function keyOf(columns: readonly string[], row: Row): string {
   return JSON.stringify(columns.map((name) => textOf(row[name] ?? null)));
 }
 
-function placeInAct(mapping: ActMapping, row: CapturedRow): { key: string; loose: boolean } | undefined {
-  const values = row.new ?? row.old ?? {};
-  if (row.table === mapping.table) return { key: keyOf(mapping.key, values), loose: false };
-  const child = [...mapping.lines, ...mapping.movements].find((one) => one.table === row.table);
+interface Place {
+  key: string;
+  loose: boolean;
+}
+
+type Part = Place & { row: CapturedRow };
+
+/** A row that was moved from one act to another leaves the one and comes into the other: each has its own part of it. */
+function partsOf(mapping: ActMapping, row: CapturedRow): Part[] {
+  const { table, old, new: now, token } = row;
+  const before = old && placeInAct(mapping, table, old);
+  const after = now && placeInAct(mapping, table, now);
+  if (before?.key === after?.key || !old || !now) {
+    const place = after ?? before;
+    return place ? [{ ...place, row }] : [];
+  }
+  const parts: Part[] = [];
+  if (before) parts.push({ ...before, row: { ...row, op: 'D', token: `${token} out`, new: undefined } });
+  if (after) parts.push({ ...after, row: { ...row, op: 'I', old: undefined } });
+  return parts;
+}
+
+function placeInAct(mapping: ActMapping, table: string, values: Row): Place | undefined {
+  if (table === mapping.table) return { key: keyOf(mapping.key, values), loose: false };
+  const child = [...mapping.lines, ...mapping.movements].find((one) => one.table === table);
   if (!child) return undefined;
   if (child.parent.every((name) => (values[name] ?? null) !== null))
     return { key: keyOf(child.parent, values), loose: false };
   // A line without a head is no line of anything; a movement without one stands for itself.
-  if (!mapping.movements.some((one) => one.table === row.table)) return undefined;
-  return { key: `${row.table} ${keyOf(child.key, values)}`, loose: true };
+  if (!mapping.movements.some((one) => one.table === table)) return undefined;
+  return { key: `${table} ${keyOf(child.key, values)}`, loose: true };
 }
 
 function textOf(value: Value): Value | string {

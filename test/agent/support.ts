@@ -9,6 +9,7 @@ import type { Agent, AgentDeps } from '../../agent/agent.ts';
 import type { AgentConfig } from '../../agent/config.ts';
 import { createLog } from '../../agent/log.ts';
 import { mapping } from '../../agent/mapping.ts';
+import type { Mapping } from '../../agent/mapping.ts';
 import type { SyncGateway } from '../support/sync-gateway.ts';
 import { tokenFor, until } from '../support/sync-gateway.ts';
 
@@ -16,6 +17,10 @@ import { tokenFor, until } from '../support/sync-gateway.ts';
 const example = JSON.parse(
   readFileSync(new URL('../../agent/example-config.json', import.meta.url), 'utf8'),
 ) as Record<string, unknown>;
+
+export function exampleMapping(): Mapping {
+  return mapping.parse(example['mapping']);
+}
 
 export interface Branch {
   config: AgentConfig;
@@ -41,7 +46,7 @@ export function createBranch(url: string, partition: string, changes: Partial<Ag
     pollMs: 20,
     busyTimeoutMs: 2_500,
     reconnectCapMs: 30_000,
-    mapping: mapping.parse(example['mapping']),
+    mapping: exampleMapping(),
     ...changes,
   };
   const erp = createErp(config.database);
