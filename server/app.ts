@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import type { RequestListener, Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Server as IoServer } from 'socket.io';
@@ -20,6 +19,7 @@ import { startHints } from './hints.ts';
 import type { Hints } from './hints.ts';
 import { createHttp } from './http.ts';
 import { createIo } from './io.ts';
+import { createListener } from './listener.ts';
 import type { Logger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { createOriginCheck } from './origins.ts';
@@ -103,7 +103,7 @@ async function start(options: AppOptions, stops: Stops): Promise<Omit<App, 'clos
   const { db, hints } = await openStores(options, stops);
   // The handler comes first: Engine.IO takes its own path out of the hands of the listeners that are there before it
   const serving: { handle?: RequestListener } = {};
-  const http = createServer((request, response) => serving.handle?.(request, response));
+  const http = createListener((request, response) => serving.handle?.(request, response));
   const metrics = createMetrics();
   const { baseUrl, issuer } = createAddresses(config, http);
   const mailTo = options.console ? { console: options.console } : {};
