@@ -59,7 +59,7 @@ describe('one’s own account', () => {
       });
       expect(phone).to.have.all.keys(
         ...['id', 'app', 'ip', 'user_agent', 'created_at', 'last_used_at', 'expires_at', 'current'],
-        ...['sockets', 'amr'],
+        ...['sockets', 'amr', 'scopes'],
       );
       expect(phone!['amr']).to.deep.equal(['pwd']);
       expect(answer.headers.get('cache-control')).to.equal('no-store');

@@ -18,16 +18,16 @@ describe('tenants', () => {
     call(gateway, '/api/v1/admin/invitations', { json: { email: 'n@example.com' }, key: ADMIN_KEY });
 
   it('are renamed by the admin key, and their own by their administrators alone', async () => {
-    await add('Second');
+    const { id: second } = (await add('Second')).body['tenant'] as { id: number };
     const owner = await createPerson(gateway);
     const member = await createPerson(gateway);
     const [by, no] = [await logIn(gateway, owner.username), await logIn(gateway, member.username)];
     const answers = [
       await rename(1, 'Depot', { bearer: by.access }),
-      await rename(2, 'Mine', { bearer: by.access }),
+      await rename(second, 'Mine', { bearer: by.access }),
       await rename(1, 'Mine', { bearer: no.access }),
-      await rename(2, 'Shop'),
-      await rename(9, 'None'),
+      await rename(second, 'Shop'),
+      await rename(second + 7, 'None'),
       await rename('x', 'None'),
       await rename(1, ' '),
     ];
@@ -35,7 +35,7 @@ describe('tenants', () => {
     expect(await list({ bearer: by.access })).to.deep.equal([{ id: 1, name: 'Depot' }]);
     expect(await list()).to.deep.equal([
       { id: 1, name: 'Depot' },
-      { id: 2, name: 'Shop' },
+      { id: second, name: 'Shop' },
     ]);
     expect(await auditRows(gateway, 'tenant.renamed')).to.have.length(2);
   });
