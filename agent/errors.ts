@@ -40,10 +40,10 @@ export class AgentError extends Error {
 
 export type SqliteFault = 'busy' | 'full' | 'io' | 'other';
 
-/** What a failure of SQLite means for us: `busy`, `full` and `io` pass, or are cleared by people. */
+/** What a failure of SQLite, or of a file beside it, means for us: `busy`, `full` and `io` pass, or are cleared by people. */
 export function sqliteFaultOf(error: unknown): SqliteFault | undefined {
   const name = sqliteNameOf(error);
-  if (name === undefined) return undefined;
+  if (name === undefined) return fileFaultOf(error);
   if (name.startsWith('SQLITE_BUSY') || name.startsWith('SQLITE_LOCKED')) return 'busy';
   if (name.startsWith('SQLITE_FULL')) return 'full';
   return /^SQLITE_(IOERR|CANTOPEN|READONLY)/.test(name) ? 'io' : 'other';
@@ -51,8 +51,27 @@ export function sqliteFaultOf(error: unknown): SqliteFault | undefined {
 
 /** The store of the SDK wraps what SQLite said. */
 function sqliteNameOf(error: unknown): string | undefined {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if ('sqliteCodeName' in at && typeof at.sqliteCodeName === 'string') return at.sqliteCodeName;
+  for (const one of causesOf(error))
+    if ('sqliteCodeName' in one && typeof one.sqliteCodeName === 'string') return one.sqliteCodeName;
+  return undefined;
+}
+
+const FILE_FAULTS: Record<string, SqliteFault> = {
+  ENOSPC: 'full',
+  EDQUOT: 'full',
+  EIO: 'io',
+  EROFS: 'io',
+  EACCES: 'io',
+};
+
+function fileFaultOf(error: unknown): SqliteFault | undefined {
+  for (const one of causesOf(error)) {
+    const fault = 'code' in one && typeof one.code === 'string' ? FILE_FAULTS[one.code] : undefined;
+    if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+function* causesOf(error: unknown): Iterable<Error> {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) yield at;
 }

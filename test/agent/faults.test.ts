@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DatabaseSync } from '@photostructure/sqlite';
@@ -135,6 +135,18 @@ describe('agent: faults', () => {
     other.exec('COMMIT');
     other.close();
     await until('the sales', async () => (await recordsAt(gateway, 'fatura')).size === 2);
+  });
+
+  it('[F22] a disk that is full beside the database at the start is waited out', async function () {
+    if (!existsSync('/dev/full')) this.skip();
+    const beside = `${branch.config.database}.incarnation.tmp`;
+    symlinkSync('/dev/full', beside);
+    sellMany(branch.erp, 2);
+    const agent = branch.start();
+    await until('the fault', () => branch.lines.some((line) => line.event === 'database_full'));
+    unlinkSync(beside);
+    await until('the sales', async () => (await recordsAt(gateway, 'fatura')).size === 2);
+    await settled(gateway, agent);
   });
 
   it('a second agent on the same database is refused', async () => {
