@@ -13,7 +13,7 @@ import type { Reporter } from './reporter.ts';
 import { createReporter } from './reporter.ts';
 import { findRightsFaults } from './rights.ts';
 import type { Session } from './session.ts';
-import { openSession } from './session.ts';
+import { openSession, requireFit } from './session.ts';
 import type { AgentStatus } from './status.ts';
 
 export interface AgentDeps {
@@ -230,6 +230,8 @@ function createWatch(session: Session, { config, log }: AgentDeps, reporter: Rep
   const wait = { is: false, over: false };
   session.client.on('verdict', () => (wait.over = true));
   const repair = (): void => {
+    // The ERP may be in the middle of an upgrade: the next start says whether it stays so.
+    requireFit(config, database, EXIT.fault);
     const { triggers } = inTransaction(database, () => {
       const installation = install(database, config.mapping);
       if (installation.triggers > 0 && config.backfill) backfill.restart();

@@ -1,11 +1,12 @@
 import type { Database } from '../sdk/file-store.ts';
 import type { ActRows } from './act-rows.ts';
 import { createActRows } from './act-rows.ts';
-import { chooseOlder, claimOf, olderRowsOf } from './claim.ts';
+import { finishOlder, olderRowsOf } from './claim.ts';
 import type { CapturedRow, Ledger } from './ledger.ts';
 import type { Row, Value } from './literal.ts';
 import { listNames, quoteName } from './literal.ts';
 import type { ActMapping, Mapping, MovementsMapping, RecordMapping } from './mapping.ts';
+import { noteNames } from './names.ts';
 import { keyOf } from './units.ts';
 
 /** Queues what was in the database before the agent, a few acts at a time: its place is saved with what it queued. */
@@ -79,9 +80,7 @@ export function createBackfill(database: Database, mapping: Mapping, ledger: Led
   };
   const finish = (): void => {
     ledger.setMeta('backfill', 'done');
-    // What is decided holds for the rows of this time: what triggers may miss later was never sent by anybody.
-    if (claimOf(ledger) === 'theirs') ledger.setMeta('claim', 'ours');
-    chooseOlder(ledger, undefined);
+    finishOlder(ledger);
   };
   return {
     state,
@@ -92,6 +91,7 @@ export function createBackfill(database: Database, mapping: Mapping, ledger: Led
       const total = steps.reduce((sum, step) => sum + countOf(database, step), 0);
       const first: BackfillState = { step: 0, after: null, done: 0, total };
       ledger.setMeta('backfill', JSON.stringify(first));
+      noteNames(ledger, mapping);
       looseLeft = undefined;
     },
     next(limit) {

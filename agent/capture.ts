@@ -1,7 +1,9 @@
 import type { Database } from '../sdk/file-store.ts';
+import { createLedger } from './ledger.ts';
 import { literalsOf, quoteName, quoteText } from './literal.ts';
 import type { Mapping, SourceTable } from './mapping.ts';
 import { sourcesOf } from './mapping.ts';
+import { findRenamedActs } from './names.ts';
 
 /**
  * The agent's own tables and the triggers that fill them (docs/adr/0008). The ERP's tables keep their schema. A trigger
@@ -90,7 +92,7 @@ export function uninstall(database: Database): { triggers: number; tables: numbe
   return { triggers: triggers.length, tables: tables.length };
 }
 
-/** What of the mapping the database does not have. */
+/** What of the mapping the database does not have, or knows by another name. */
 export function findSchemaFaults(database: Database, mapping: Mapping): string[] {
   const faults: string[] = [];
   const need = (table: string, columns: readonly string[]): void => {
@@ -107,6 +109,7 @@ export function findSchemaFaults(database: Database, mapping: Mapping): string[]
     const { table, on, fields } = create.lookup;
     need(table, [...Object.keys(on), ...Object.values(fields).map((spec) => spec.column)]);
   }
+  if (isInstalled(database)) faults.push(...findRenamedActs(createLedger(database), mapping));
   return [...new Set(faults)];
 }
 

@@ -36,19 +36,36 @@ export function olderRowsOf(ledger: Meta): OlderRows {
   const choice = ledger.findMeta('older');
   if (choice === 'adopt') return 'adopt';
   const claim = claimOf(ledger);
-  if (choice === 'resend' || claim === 'ours') return 'send';
+  if (choice === 'resend') return 'send';
+  if (isRenamed(ledger)) return 'held';
+  if (claim === 'ours') return 'send';
   return claim === 'theirs' || claim === 'refused' ? 'held' : 'wait';
 }
 
 /** Why older rows are held; undefined: they are not. */
 export function heldReason(ledger: Meta): string | undefined {
   if (olderRowsOf(ledger) !== 'held') return undefined;
+  if (isRenamed(ledger)) return HELD_RENAMED;
   return claimOf(ledger) === 'theirs' ? HELD : HELD_REFUSED;
+}
+
+/** The mapping names movements of a table that it did not name before. */
+function isRenamed(ledger: Meta): boolean {
+  return ledger.findMeta('renamed') === 'yes';
+}
+
+/** The older rows have been gone through: what was decided about them is over. */
+export function finishOlder(ledger: Meta): void {
+  // What triggers may miss later was never sent by anybody.
+  if (claimOf(ledger) === 'theirs') ledger.setMeta('claim', 'ours');
+  ledger.setMeta('renamed', '');
+  chooseOlder(ledger, undefined);
 }
 
 const CHOICES =
   'agent install --adopt takes what the centre has as it is and sends none of them, agent install --resend sends those that it did not get from a first run before';
 const HELD = `another installation of this branch has been at the centre before this one (the agent was reinstalled, or the database is a copy from before it was installed): older movements without a head would count twice and are not sent. Decide: ${CHOICES} (docs/AGENT.md, "Reinstalled, or an old copy")`;
+const HELD_RENAMED = `the mapping takes movements from a table that it did not name before: if the table was renamed, the centre has its older movements without a head, and they would count twice; they are not sent. Decide: ${CHOICES}`;
 const HELD_REFUSED = `the centre did not take the record ${CLAIM_COLLECTION} of this installation, so it cannot be known whether older movements were sent before; they are not sent. Let the client write it and start the agent again, or decide: ${CHOICES}`;
 
 function claimId(partition: string): string {

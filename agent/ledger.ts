@@ -45,6 +45,8 @@ export interface Ledger extends Unsettled {
   captured(limit: number): CapturedRow[];
   capturedOf(tables: readonly string[]): CapturedRow[];
   removeCaptured(rows: readonly number[]): void;
+  /** Removes the rows of every other table; returns how many there were of each. */
+  removeOthers(tables: readonly string[]): { table: string; rows: number }[];
   isKnown(collection: string, id: string): boolean;
   remember(collection: string, id: string): void;
   forget(collection: string, id: string): void;
@@ -138,7 +140,10 @@ const SELECT_CAPTURED = `SELECT c.n, hex(c.token) AS token, l.source, l.columns,
 
 function capturePart(
   sql: Sql,
-): Pick<Ledger, 'hasCaptured' | 'capturedCount' | 'captured' | 'capturedOf' | 'removeCaptured'> {
+): Pick<
+  Ledger,
+  'hasCaptured' | 'capturedCount' | 'captured' | 'capturedOf' | 'removeCaptured' | 'removeOthers'
+> {
   return {
     hasCaptured: () => sql('SELECT 1 FROM sluice_agent_capture LIMIT 1').get() !== undefined,
     capturedCount: () => countOf(sql('SELECT count(*) AS n FROM sluice_agent_capture').get()),
@@ -150,6 +155,15 @@ function capturePart(
     removeCaptured(rows) {
       const remove = sql('DELETE FROM sluice_agent_capture WHERE n = ?');
       for (const n of rows) remove.run(n);
+    },
+    removeOthers(tables) {
+      const others = `SELECT id FROM sluice_agent_layouts WHERE source NOT IN (${tables.map(() => '?').join(', ')})`;
+      const select = `SELECT l.source AS "table", count(*) AS rows FROM sluice_agent_capture c
+        JOIN sluice_agent_layouts l ON l.id = c.layout WHERE c.layout IN (${others}) GROUP BY l.source`;
+      const found = sql(select).all(...tables) as { table: string; rows: number }[];
+      if (found.length > 0)
+        sql(`DELETE FROM sluice_agent_capture WHERE layout IN (${others})`).run(...tables);
+      return found;
     },
   };
 }

@@ -14,13 +14,17 @@ import { fileIdentity, inTransaction, openErp } from './database.ts';
 import type { DownTargets } from './down.ts';
 import { createDownTargets } from './down.ts';
 import type { Drain } from './drain.ts';
+import type { ExitCode } from './errors.ts';
 import { AgentError, EXIT } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 import { findHeadless } from './headless.ts';
 import { createLedger } from './ledger.ts';
+import { hasNames, noteNames } from './names.ts';
 import type { Resender } from './resend.ts';
 import { createResender } from './resend.ts';
 import type { Log } from './log.ts';
+import type { Mapping } from './mapping.ts';
+import { sourcesOf } from './mapping.ts';
 
 /** Everything that hangs on one opened ERP file: made anew when the file is replaced. */
 export interface Session {
@@ -88,13 +92,7 @@ export function prepareDatabase(
   database: Database,
 ): void {
   const { mapping, partition } = config;
-  const faults = findSchemaFaults(database, mapping);
-  if (faults.length > 0)
-    throw new AgentError(
-      EXIT.configuration,
-      `The mapping does not fit the database ${config.database}.`,
-      faults,
-    );
+  requireFit(config, database);
   inTransaction(database, () => {
     const { fresh, triggers } = install(database, mapping);
     const ledger = createLedger(database);
@@ -104,6 +102,8 @@ export function prepareDatabase(
       ledger.setMeta('partition', partition);
       ledger.setMeta('installId', randomUUID());
     }
+    if (!hasNames(ledger)) noteNames(ledger, mapping);
+    refuseUnmapped({ ledger, log }, mapping);
     // It may be allowed by now.
     if (claimOf(ledger) === 'refused') ledger.setMeta('claim', 'due');
     // Triggers that were missing have missed something: everything not seen yet is queued.
@@ -113,6 +113,27 @@ export function prepareDatabase(
     if (fresh) log.info('installed', { triggers, backfill: config.backfill });
     else if (triggers > 0) log.warn('triggers_repaired', { triggers, backfill: config.backfill });
   });
+}
+
+/** Captured by an earlier mapping: nobody can say what they are any more, so they are told. */
+function refuseUnmapped({ ledger, log }: { ledger: Ledger; log: Log }, mapping: Mapping): void {
+  const at = new Date().toISOString();
+  for (const { table, rows } of ledger.removeOthers(sourcesOf(mapping).map((source) => source.table))) {
+    const detail = `changes of the table ${table} were captured and not sent yet, and the mapping does not name it any more: compare what the centre has with the books`;
+    ledger.refuse({ act: table, key: table, reason: 'not_mapped', rows, detail }, at);
+    log.warn('refused_here', { refused: rows, see: 'agent inbox' });
+  }
+}
+
+/** Throws AgentError, by itself 78, when the mapping does not fit the database. */
+export function requireFit(
+  { mapping, database: path }: Pick<AgentConfig, 'mapping' | 'database'>,
+  database: Database,
+  exitCode: ExitCode = EXIT.configuration,
+): void {
+  const faults = findSchemaFaults(database, mapping);
+  if (faults.length > 0)
+    throw new AgentError(exitCode, `The mapping does not fit the database ${path}.`, faults);
 }
 
 /** What is to be said when the database was installed for another branch. */
