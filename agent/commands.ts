@@ -12,7 +12,7 @@ import type { AgentConfig } from './config.ts';
 import { loadConfig } from './config.ts';
 import { inTransaction, openErp } from './database.ts';
 import type { ExitCode } from './errors.ts';
-import { AgentError, EXIT, EXIT_NAMES, REFUSED_HINT } from './errors.ts';
+import { AgentError, EXIT, EXIT_NAMES, REFUSED_HINT, sqliteFaultOf } from './errors.ts';
 import { createLedger } from './ledger.ts';
 import { acquireLock, isLocked, lockPath } from './lock.ts';
 import type { TextStream } from './log.ts';
@@ -266,8 +266,9 @@ function report({ stderr }: CommandDeps, error: unknown, json: boolean): ExitCod
 function failureOf(error: unknown): { exitCode: ExitCode; message: string; faults: readonly string[] } {
   const text = error instanceof Error ? error.message : String(error);
   if (!isCommanderError(error)) {
-    const { exitCode, faults } = error instanceof AgentError ? error : { exitCode: EXIT.fault, faults: [] };
-    return { exitCode, message: text, faults };
+    if (error instanceof AgentError) return { exitCode: error.exitCode, message: text, faults: error.faults };
+    const exitCode = sqliteFaultOf(error) === 'busy' ? EXIT.temporary : EXIT.fault;
+    return { exitCode, message: text, faults: [] };
   }
   const message = error.code === 'commander.help' ? 'No command is given: see agent --help.' : text;
   return { exitCode: exitCodeOf(error), message: message.replace(/^error: /, ''), faults: [] };

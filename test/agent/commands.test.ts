@@ -67,6 +67,20 @@ describe('agent: commands', () => {
       expect(err).to.contain(word);
   });
 
+  it('a database that the ERP has locked: 75', async () => {
+    const erp = createErp(join(folder, 'erp.sqlite'));
+    erp.database.exec('PRAGMA journal_mode = DELETE');
+    config['busyTimeoutMs'] = 100;
+    expect(await agent('install')).to.equal(0);
+    erp.database.exec('BEGIN EXCLUSIVE');
+    expect(await agent('status')).to.equal(75);
+    expect(await agent('install')).to.equal(75);
+    erp.database.exec('COMMIT');
+    erp.close();
+    expect(err).to.contain('database is locked');
+    expect(await agent('status')).to.equal(0);
+  });
+
   it('no configuration, or none there: 78', async () => {
     const deps = { stdout: { write: () => 0 }, stderr: { write: () => 0 }, onStop: () => undefined };
     expect(await runCommand(deps, ['check'])).to.equal(78);
