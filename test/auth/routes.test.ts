@@ -14,6 +14,7 @@ const PUBLIC = [
   'GET /metrics',
   'GET /.well-known/oauth-authorization-server',
   'GET /.well-known/jwks.json',
+  'GET /api/signup',
   'POST /api/signup',
   'POST /api/verify-email',
   'POST /api/resend-verification',

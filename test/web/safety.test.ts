@@ -32,7 +32,7 @@ describe('web: what others write is text', function () {
     const { page, gateway, problems } = visitor;
     await enterGranted(visitor, 'mira');
     const lines = [{ sku: SCRIPT, quantity: 1, unitPrice: '1.00', description: IMAGE }];
-    await gateway.push(IMAGE, [invoice({ number: IMAGE, customer: SCRIPT, date: SCRIPT, lines })]);
+    await gateway.push(IMAGE, [invoice({ number: IMAGE, customer: SCRIPT, lines })]);
     await gateway.push(IMAGE, [stock('x', SCRIPT, 1, IMAGE), order({ number: IMAGE, customer: SCRIPT })]);
     await page.getByRole('button', { name: IMAGE }).click();
     await page.getByRole('dialog').getByText(SCRIPT).first().waitFor();
