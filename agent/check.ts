@@ -101,7 +101,9 @@ function checkState(database: Database, config: AgentConfig): CheckResult {
   if (held !== undefined) details.push(held);
   // Still correct, but a reader and a writer then wait for each other.
   if (mode !== 'wal')
-    details.push(`journal_mode is ${mode}: wal lets the ERP and the agent work side by side; change it once with ${WAL}, while the ERP is closed`);
+    details.push(
+      `journal_mode is ${mode}: wal lets the ERP and the agent work side by side; change it once with ${WAL}, while the ERP is closed`,
+    );
   return { name: 'database', ok: foreign === undefined, details };
 }
 

@@ -154,7 +154,9 @@ describe('the commands of the terminal client', () => {
     loggedIn(async (terminal) => {
       const one = terminal();
       expect(await one.run('watch', 'secrets')).to.equal(77);
-      expect(one.err()).to.match(/^error: /).and.not.contain('refused:');
+      expect(one.err())
+        .to.match(/^error: /)
+        .and.not.contain('refused:');
     }));
 
   it('watches as NDJSON, without the snapshot, up to a limit', () =>

@@ -22,7 +22,7 @@ describe('what the gateway says to who starts it', () => {
       ['--import', 'tsx', MAIN, '--prot', '80'],
       {
         encoding: 'utf8',
-      timeout: 20_000,
+        timeout: 20_000,
       },
     );
     expect([status, stdout]).to.deep.equal([2, '']);
