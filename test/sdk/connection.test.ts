@@ -19,7 +19,7 @@ describe('sdk connection', () => {
     const { client } = await startClient(gateway, { app: { name: 'agent', version: '2' } });
     await until(() => client.state.name === 'live');
     expect(gateway.hellos[0]).to.deep.include({ protocol: 1, cursor: null });
-    expect(gateway.hellos[0]?.app).to.deep.equal({ name: 'agent', version: '2', queue: 0 });
+    expect(gateway.hellos[0]?.app).to.deep.equal({ name: 'agent', version: '2', queue: 0, inbox: 0 });
   });
 
   it('[5.7] connects again after the server itself ended the connection', async () => {
