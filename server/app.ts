@@ -233,7 +233,12 @@ function portOf({ ROLE, PORT, AUTH_PORT }: Config): number {
 function createAddresses(config: Config, http: HttpServer): { baseUrl: () => string; issuer: () => string } {
   const given = config.PUBLIC_URL?.replace(/\/$/, '');
   const auth = config.ROLE === 'all' ? undefined : config.AUTH_URL?.replace(/\/$/, '');
-  const listening = (): string => listeningUrl(http, config.HOST);
+  // each token says it, and asking the server for its port is a system call
+  let known: string | undefined;
+  const listening = (): string => {
+    if (http.listening) known ??= listeningUrl(http, config.HOST);
+    return known ?? listeningUrl(http, config.HOST);
+  };
   if (servesIdentity(config)) {
     const own = (): string => auth ?? given ?? listening();
     return { baseUrl: own, issuer: own };
